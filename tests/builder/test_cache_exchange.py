@@ -1,6 +1,6 @@
 """`--cache-from` over the border: what dockerd built is a cache here, and what is built here is one for dockerd.
 
-Inline caches are not: each engine tells those of the other from its own, and builds without them.
+Inline caches are too: dockerd 20.10 has an early BuildKit, whose keys of a COPY are today's.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def test_a_daemon_that_would_ignore_a_cache_is_not_asked() -> None:
                 client.builds.build(MemoryContext(ONE, CONTENT), request)
 
 
-def test_inline_caches_are_told_apart(builders: list[Builder], registry: Running, tmp_path: Path) -> None:
+def test_inline_caches_count_on_both_sides(builders: list[Builder], registry: Running, tmp_path: Path) -> None:
     theirs, ours = (f"{registry.address}/{name}:1" for name in ("theirs", "ours"))
     inline = {"BUILDKIT_INLINE_CACHE": "1"}
     write_context(tmp_path, {"a.txt": "alpha\n", "Dockerfile": ONE})
@@ -64,10 +64,10 @@ def test_inline_caches_are_told_apart(builders: list[Builder], registry: Running
         build_with_docker(peer, "--build-arg", "BUILDKIT_INLINE_CACHE=1", "-t", theirs, str(tmp_path))
         peer.docker("push", theirs)
         builders[0].build(ONE, build_args=inline, cache_imports=cache(registry, "theirs:1"))
-        assert "another engine wrote it" in builders[0].said
+        assert builders[0].cached == 1
 
         push = (BuildOutput("image", {"push": "true"}),)
         image = builders[0].build(ONE, tags=(ours,), outputs=push, build_args=inline).image
         done = build_with_docker(peer, "--cache-from", ours, "-t", "again", str(tmp_path))
-        assert b"importing cache manifest" in done.stderr
+        assert b"CACHED" in done.stderr
         assert peer.text("image", "inspect", "--format", "{{len .RootFS.Layers}}", "again") == str(len(image.layers))

@@ -16,6 +16,11 @@ from support.registry_fixtures import raw, registry, start
 __all__ = ["builders", "raw", "registry", "start"]
 
 
+def own_records(document: dict[str, Any]) -> list[Any]:
+    """The steps under lamina's keys."""
+    return [record for record in document["records"] if "inputs" not in record]
+
+
 def test_another_engine_goes_on_from_the_steps_of_the_first(
     builders: list[Builder], registry: Running, raw: Raw
 ) -> None:
@@ -23,7 +28,7 @@ def test_another_engine_goes_on_from_the_steps_of_the_first(
     image = first.build(cache_exports=cache(registry, mode="max")).image
     manifest, document = fetched(raw)
     assert manifest["config"]["mediaType"] == MEDIA_TYPE
-    assert len(document["records"]) == 5
+    assert len(own_records(document)) == 5
     assert {layer["blob"] for layer in document["layers"]} == {layer["digest"] for layer in manifest["layers"]}
 
     again = second.build(cache_imports=cache(registry))
@@ -63,7 +68,7 @@ def test_what_was_found_in_the_cache_is_exported_again(builders: list[Builder], 
     second.build(cache_imports=cache(registry), cache_exports=cache(registry, "passed:1", mode="max"))
     documents = [fetched(raw, name)[1] for name in ("cache", "warm", "passed")]
     assert documents[0] == documents[1] == documents[2]
-    assert len(documents[0]["records"]) == 5
+    assert len(own_records(documents[0])) == 5
 
 
 def test_several_platforms_share_a_cache(builders: list[Builder], registry: Running) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from lamina.api.build import CacheOption
 from lamina.api.memory_context import MemoryContext
+from lamina.builder.buildkit_keys.key_records import KeyRecord
 from lamina.builder.cache.records import CachedResult, CachedStep
 from lamina.builder.cache_exchange import cache_document
 from lamina.builder.cache_exchange.cache_document import (
@@ -35,12 +36,12 @@ from lamina.formats.manifest import Manifest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.progress import ignore
-from support.build_caches import ONE, Builder, builders, cache, put_cache
-from support.registries import Running
-from support.registry_fixtures import client, registry, start
+from support.build_caches import ONE, Builder, builders, cache, fetched, put_cache
+from support.registries import Raw, Running
+from support.registry_fixtures import client, raw, registry, start
 from support.stalling import SIZE, stalling_registry
 
-__all__ = ["builders", "client", "registry", "start"]
+__all__ = ["builders", "client", "raw", "registry", "start"]
 
 
 @pytest.mark.parametrize("index", [False, True], ids=["manifest", "index"])
@@ -52,6 +53,7 @@ def test_a_layer_that_is_not_what_the_cache_says_is_left_and_the_step_runs(
     result = first.build(ONE)
     other = first.build("FROM scratch\nCOPY tool /\n").image.layers[0].tar.read_bytes()
     (step,) = result.cached
+    assert isinstance(step, CachedStep)
     assert step.layer is not None
     blob = Descriptor.of(OCI_LAYER, other)
     put_cache(client, registry, write_document([step], {step.layer: blob}), [(blob, other)], index=index)
@@ -73,13 +75,30 @@ def test_a_cache_written_as_an_index_is_read(
     assert builders[1].cached == 1
 
 
-def test_a_cache_of_buildkit_is_told_and_left_out(
-    builders: list[Builder], registry: Running, client: RegistryClient
+@pytest.mark.parametrize(
+    ("change", "hits"),
+    [
+        ({}, 1),
+        ({"layers": [{"layer": 7}]}, 0),
+        ({"layers": [], "chains": [{"layers": [7]}]}, 0),
+        ({"digest": str(Digest.of(b"op"))}, 0),
+        ({"inputs": [[]]}, 0),
+        ({"inputs": []}, 0),
+        ({"inputs": [[{"link": 77}, {"link": 2}]]}, 0),
+    ],
+    ids=["as it is", "layer", "chain", "digest", "no link", "no input", "circle"],
+)
+def test_a_record_of_buildkit_counts_as_a_whole(
+    builders: list[Builder], registry: Running, client: RegistryClient, raw: Raw, change: dict[str, Any], hits: int
 ) -> None:
-    document = json.dumps({"layers": [], "records": [{"digest": str(Digest.of(b"op")), "inputs": [[{"link": 0}]]}]})
-    put_cache(client, registry, document.encode(), [])
-    builders[1].build(ONE, cache_imports=cache(registry))
-    assert "is not used: another engine wrote it" in builders[1].said
+    image = builders[0].build(ONE, cache_exports=cache(registry, "ours:1", mode="max")).image
+    manifest, document = fetched(raw, "ours")
+    (blob,) = (Descriptor.from_json(layer, "manifest") for layer in manifest["layers"])
+    records = [{**each, **change} if each.keys() >= {"inputs", "layers"} else each for each in document["records"]]
+    theirs = json.dumps({"layers": document["layers"], "records": records}).encode()
+    put_cache(client, registry, theirs, [(blob, raw("GET", f"/v2/ours/blobs/{blob.digest}").body)])
+    assert builders[1].build(ONE, cache_imports=cache(registry)).image.id == image.id
+    assert builders[1].cached == hits
 
 
 def test_what_is_no_cache_and_what_is_not_there_are_told_and_left_out(
@@ -116,19 +135,21 @@ def test_inline_caches_of_strangers_are_told_apart() -> None:
 
     key, layer = str(Digest.of(b"key")), Digest.of(b"layer")
     layers = [(layer, Descriptor(OCI_LAYER, layer, 5))]
-    assert read_inline(inline([{"digest": key, "layers": [{"layer": 0}]}]), layers) is None, "BuildKit's"
-    assert read_inline(inline([]), layers) == {}
+    theirs = read_inline(inline([{"digest": key, "layers": [{"layer": 0}]}]), layers)
+    assert theirs.steps == {}
+    assert list(theirs.keyed.chains(KeyRecord(key))) == [layers]
+    assert read_inline(inline([]), layers).steps == {}
     step = CachedStep(key, layer)
-    assert read_inline(write_inline([step], [layer]), layers) == {key: (step, dict(layers))}
+    assert read_inline(write_inline([step], [layer]), layers).steps == {key: (step, dict(layers))}
     for wrong in ("*", inline(7), inline([7]), inline([{"digest": key, "lamina": 1, "layers": [{"layer": 1}]}])):
         with pytest.raises(InvalidInput):
             read_inline(wrong, layers)
 
 
 def test_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_document, "MOST_STEPS", 2)
+    monkeypatch.setattr(cache_document, "MOST_RECORDS", 2)
     steps = [CachedStep(str(Digest.of(bytes([number]))), None) for number in range(3)]
-    assert read_document(write_document(steps[:2], {}), []) is not None
+    assert len(read_document(write_document(steps[:2], {}), []).steps) == 2
     with pytest.raises(TooLarge):
         read_document(write_document(steps, {}), [])
 
@@ -150,7 +171,7 @@ def test_stacks_of_a_graph_are_checked(outputs: object) -> None:
     blob = Descriptor(OCI_LAYER, layer, 5)
     right = CachedResult(str(Digest.of(b"key")), (((layer, layer), 7), ((), 0)))
     raw = write_document([right], {layer: blob})
-    assert read_document(raw, [blob]) == {right.key: (right, {layer: blob})}
+    assert read_document(raw, [blob]).steps == {right.key: (right, {layer: blob})}
     document = json.loads(raw)
     document["records"][0]["outputs"] = outputs
     with pytest.raises(InvalidInput, match="stacks of layers"):
@@ -219,6 +240,7 @@ def test_a_kill_while_a_layer_is_on_its_way_leaves_nothing(builders: list[Builde
     (step,) = result.cached
     root, run = tmp_path / "killed", tmp_path / "run-killed"
     with stalling_registry() as registry:
+        assert isinstance(step, CachedStep)
         assert step.layer is not None
         blob = Descriptor(OCI_LAYER, Digest.of(b"stalls"), SIZE)
         registry.config = write_document([step], {step.layer: blob})

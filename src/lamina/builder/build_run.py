@@ -13,9 +13,10 @@ from lamina.api.build import BuildRequest
 from lamina.api.build_steps import Difference
 from lamina.builder.arguments import HOST_NAME
 from lamina.builder.cache.explain import differences
-from lamina.builder.cache.records import Inputs
+from lamina.builder.cache.records import CachedStep, Inputs
 from lamina.builder.cache.step_cache import Step, StepCache
 from lamina.builder.cache_exchange.cache_import import CachePlaces
+from lamina.builder.cache_exchange.cache_options import inline_wanted
 from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
@@ -199,6 +200,13 @@ class BuildRun:
         return self.request.build_args.get(HOST_NAME) or ""
 
     @property
+    def exchanges_cache(self) -> bool:
+        """Return whether the build reads or writes caches that other engines use too."""
+        request = self.request
+        exports = request.cache_exports or inline_wanted(request.cache_exports, request.build_args)
+        return bool(request.cache_imports or exports)
+
+    @property
     def platform(self) -> Platform:
         """Return the platform of images without a base."""
         return self.requested_platform or Platform.host()
@@ -293,7 +301,7 @@ class BuildRun:
         result = self.cache.result(keyword, inputs)
         if result is not None and self._hold(result.image):
             layer, created = result.layer, result.image.config.created
-        elif (imported := self.cache.imported(keyword, inputs, self.console, self.cancellation)) is not None:
+        elif (imported := self._imported(state, keyword, inputs)) is not None:
             layer, created = imported[1], imported[0].created
         else:
             return False
@@ -303,6 +311,10 @@ class BuildRun:
         self._cached()
         self.commit(state, step, layer, time_ns, inputs)
         return True
+
+    def _imported(self, state: StageState, keyword: str, inputs: Inputs) -> tuple[CachedStep, Layer | None] | None:
+        below = state.image.config.diff_ids if state.image else ()
+        return self.cache.imported(keyword, inputs, self.current.key, below, self.console, self.cancellation)
 
     @property
     def _runs_anew(self) -> bool:

@@ -16,7 +16,7 @@ from lamina.api.build_steps import BuildStep, PlannedStage
 from lamina.builder.arguments import BuildArgs, predefined_values
 from lamina.builder.build_run import BuildRooms, BuildRun, BuildUse, SshAgents
 from lamina.builder.cache.holders import note_final
-from lamina.builder.cache.records import CachedStep
+from lamina.builder.cache.records import Cached
 from lamina.builder.cache.step_cache import StepCache
 from lamina.builder.cache_exchange.cache_options import cache_sources
 from lamina.builder.checking import BuildChecks, check_beginning, surroundings_of
@@ -65,7 +65,7 @@ class BuildResult:
     epoch: int | None = None
     use: BuildUse = field(default_factory=BuildUse)
     steps: tuple[BuildStep, ...] = ()
-    cached: tuple[CachedStep, ...] = ()
+    cached: tuple[Cached, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from lamina.builder.arguments import BuildArgs
+from lamina.builder.buildkit_keys.stage_keys import StageKeys
 from lamina.formats.config import History, ImageConfig, RunConfig
 from lamina.formats.platform import Platform
 from lamina.formats.times import format_time, parse_time
@@ -44,7 +45,8 @@ class Files:
 class StageState:
     """What a stage has become so far. `image` is None for FROM scratch before its first step.
 
-    `time_ns` is the newest time of the base and of copied files. Steps are dated with it.
+    `time_ns` is the newest time of the base and of copied files. Steps are dated with it. `keys` are BuildKit's, in a
+    build that exchanges a cache.
     """
 
     name: str
@@ -57,6 +59,7 @@ class StageState:
     cmd_set: bool = False
     base: Image | None = None
     files: Files = field(default_factory=lambda: Files(None))
+    keys: StageKeys | None = None
 
     @classmethod
     def begin(cls, name: str, base: Image | None, platform: Platform, args: BuildArgs) -> StageState:

@@ -9,9 +9,11 @@ import msgspec
 
 from lamina.builder.arguments import BuildArgs
 from lamina.builder.build_run import BuildRun
+from lamina.builder.buildkit_keys.step_keys import begin_keys
 from lamina.builder.cache.records import StepPlace
 from lamina.builder.platforms import check_runnable
 from lamina.builder.stage import StageState
+from lamina.builder.stage_images import FileOrigin
 from lamina.builder.step_log import StepUnderWay
 from lamina.builder.steps import perform
 from lamina.dockerfile.checks.bases import platform_of
@@ -22,7 +24,6 @@ from lamina.dockerfile.mounts import parse_mount, secret_id
 from lamina.dockerfile.position import Problem, excerpt
 from lamina.errors import CommandFailed, InvalidInput, LaminaError, Unsupported
 from lamina.formats.platform import Platform
-from lamina.images.image import Image
 
 
 class StepCounter:
@@ -109,14 +110,15 @@ class StageBuild:
 
     def _begin(self, stage: Stage) -> StageState:
         try:
-            base, platform, args = self._base(stage)
+            origin, platform, args = self._base(stage)
         except Problem as problem:
             raise failed(self._work.file, stage.base, problem) from None
         except LaminaError as error:
             raise placed(self._work.file, stage.base, error) from error
         self._check_runnable(stage, platform)
-        state = StageState.begin(stage.name, base, platform, args.stage())
-        self._work.use_base(base)
+        state = StageState.begin(stage.name, origin.image, platform, args.stage())
+        begin_keys(self._work, state, origin)
+        self._work.use_base(origin.image)
         self._note(state)
         triggers = state.config.on_build
         if triggers:
@@ -136,8 +138,8 @@ class StageBuild:
             except Unsupported as error:
                 raise placed(self._work.file, run, error) from None
 
-    def _base(self, stage: Stage) -> tuple[Image | None, Platform, BuildArgs]:
-        """Return the image that a stage begins with, and the arguments that it inherits.
+    def _base(self, stage: Stage) -> tuple[FileOrigin, Platform, BuildArgs]:
+        """Return what a stage begins with, its platform, and the arguments that it inherits.
 
         Raise Problem, and what `resolve_base` raises.
         """
@@ -153,11 +155,11 @@ class StageBuild:
             platform = platform_of(stage.base, lexer.process(stage.base.platform, values), values)
         state = work.stages.named(name.lower(), before=work.stage)
         if state is not None:
-            return state.image, state.platform, state.args
+            return FileOrigin.of_stage(state), state.platform, state.args
         if name == "scratch":
-            return None, platform or work.platform, self._args
+            return FileOrigin.of_image(work, name, None), platform or work.platform, self._args
         image = work.resolve(name, platform)
-        return image, image.platform, self._args
+        return FileOrigin.of_image(work, name, image), image.platform, self._args
 
     def _triggers(self, state: StageState, triggers: Sequence[str], stage: Stage) -> None:
         work = self._work

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lamina.api.build_steps import BuildStep, Difference, Outcome
+from lamina.builder.buildkit_keys.key_records import KeyRecord
 from lamina.builder.cache.records import StepPlace
 from lamina.dockerfile.dockerfile import Dockerfile
 
 
 @dataclass(slots=True)
 class StepUnderWay:
-    """The step that a stage is at. Whoever does the step fills in how it ended."""
+    """The step that a stage is at. Whoever does the step fills in how it ended.
+
+    `key` is BuildKit's key of its files. `key_holds` tells at the step's end whether what was hashed is still the same.
+    """
 
     place: StepPlace = field(default_factory=StepPlace)
     outcome: Outcome = "run"
@@ -23,6 +28,8 @@ class StepUnderWay:
     needs: tuple[int, ...] = ()
     began: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.time)
+    key: KeyRecord | None = None
+    key_holds: Callable[[], bool] = lambda: True
 
 
 class StepLog:

@@ -6,13 +6,14 @@ Rule: moby's classic builder, builder/dockerfile/dispatchers.go, as of dockerd 2
 from __future__ import annotations
 
 from lamina.builder.build_run import BuildRun
+from lamina.builder.buildkit_keys.step_keys import find_copy_key, go_on, workdir_key
 from lamina.builder.console import new_id
 from lamina.builder.copy.ownership import owner_of_user
 from lamina.builder.copy.step import copy_step
 from lamina.builder.layer_plan import LayerPlan, write_files
 from lamina.builder.run.step import run_step
 from lamina.builder.stage import StageState
-from lamina.builder.stage_images import image_for
+from lamina.builder.stage_images import origin_for
 from lamina.builder.wording import comment, file_nop, nop
 from lamina.dockerfile import instructions as say
 from lamina.dockerfile.expansion import Expansion
@@ -23,12 +24,21 @@ from lamina.images.config_changes import effect
 def perform(work: BuildRun, state: StageState, instruction: say.Instruction) -> None:
     """Do one instruction. Raise Problem for a mistake in it, and what the store and the images raise."""
     expanded = Expansion(state.words(), work.file.escape, state.args.overridden).apply(instruction)
+    _perform(work, state, expanded)
+    key = work.current.key if work.current.key_holds() else None
+    go_on(state, expanded, key)
+    if key is not None and state.image is not None:
+        work.cache.note_key(key, state.image.config.diff_ids)
+
+
+def _perform(work: BuildRun, state: StageState, expanded: say.Instruction) -> None:
     match expanded:
         case say.Run():
             run_step(work, state, expanded)
         case say.Copy():
             _copy(work, state, expanded)
         case say.Add():
+            find_copy_key(work, state, expanded, None)
             copy_step(work, state, expanded, None, from_image=False)
         case say.Workdir():
             _workdir(work, state, expanded)
@@ -70,6 +80,7 @@ def _commit_nothing(work: BuildRun, state: StageState, config: RunConfig, create
 
 def _workdir(work: BuildRun, state: StageState, instruction: say.Workdir) -> None:
     """Make the directory of WORKDIR where it is missing. It belongs to the user of USER, as in BuildKit."""
+    work.current.key = workdir_key(state, instruction)
     config = effect(state.config, instruction)
     created_by = file_nop(config, f"WORKDIR {config.working_dir}")
     step = work.step(state, created_by, config)
@@ -91,7 +102,9 @@ def _workdir(work: BuildRun, state: StageState, instruction: say.Workdir) -> Non
 
 def _copy(work: BuildRun, state: StageState, instruction: say.Copy) -> None:
     if not instruction.source_image:
+        find_copy_key(work, state, instruction, None)
         copy_step(work, state, instruction, None, from_image=False)
         return
-    image = image_for(work, instruction.source_image)
-    copy_step(work, state, instruction, image, from_image=True)
+    origin = origin_for(work, instruction.source_image)
+    find_copy_key(work, state, instruction, origin)
+    copy_step(work, state, instruction, origin.image, from_image=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from lamina.builder.buildkit_keys.key_records import KeyRecord
 from lamina.formats.digest import Digest
 from lamina.formats.document import encode_key
 from lamina.formats.text import valid_unicode
@@ -74,7 +75,20 @@ class CachedResult:
         return tuple(dict.fromkeys(layer for stack, _ in self.outputs for layer in stack))
 
 
-Cached = CachedStep | CachedResult
+@dataclass(frozen=True, slots=True)
+class CachedKey:
+    """What a step made, as BuildKit can use it: the key of the step, and all layers of its files, bottom first."""
+
+    record: KeyRecord
+    layers: tuple[Digest, ...]
+
+    @property
+    def key(self) -> str:
+        """Return what tells this key from others."""
+        return self.record.identity
+
+
+Cached = CachedStep | CachedResult | CachedKey
 
 
 class StepRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lamina.builder.buildkit_keys.key_records import KeyRecord
 from lamina.builder.cache.holders import FINAL
 from lamina.builder.cache.records import (
     FILE_STEPS,
+    CachedKey,
     CachedStep,
     Inputs,
     StepPlace,
@@ -89,6 +91,12 @@ class StepSource(Protocol):
         """
         ...
 
+    def find_keyed(
+        self, record: KeyRecord, below: Sequence[Digest], console: Console, cancellation: Cancellation
+    ) -> tuple[CachedStep, Layer | None] | None:
+        """Return the step with this key of BuildKit's on top of the layers `below`, as `find` does."""
+        ...
+
 
 @dataclass(slots=True)
 class StepCache:
@@ -102,7 +110,7 @@ class StepCache:
     enabled: bool = True
     sources: Sequence[Image] = field(default_factory=tuple)
     imports: StepSource | None = None
-    _steps: dict[str, CachedStep] = field(default_factory=dict)
+    _steps: dict[str, CachedStep | CachedKey] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
     _written: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -132,14 +140,31 @@ class StepCache:
         return StepResult(image, layer)
 
     def imported(
-        self, keyword: str, inputs: Inputs, console: Console, cancellation: Cancellation
+        self,
+        keyword: str,
+        inputs: Inputs,
+        record: KeyRecord | None,
+        below: Sequence[Digest],
+        console: Console,
+        cancellation: Cancellation,
     ) -> tuple[CachedStep, Layer | None] | None:
-        """Return what another engine made of the same inputs, with its layer; None when the step must run."""
+        """Return what another engine made of the same inputs, with its layer; None when the step must run.
+
+        `record` is BuildKit's key of the step, where it has one, and `below` are the layers that it stands on.
+        """
         if not self.enabled or self.imports is None:
             return None
-        return self.imports.find(result_key(keyword, inputs), console, cancellation)
+        step = self.imports.find(result_key(keyword, inputs), console, cancellation)
+        if step is None and record is not None:
+            step = self.imports.find_keyed(record, below, console, cancellation)
+        return step
 
-    def steps(self) -> tuple[CachedStep, ...]:
+    def note_key(self, record: KeyRecord, layers: tuple[Digest, ...]) -> None:
+        """Note that the step with this key of BuildKit's has files in these layers."""
+        with self._guard:
+            self._steps[record.identity] = CachedKey(record, layers)
+
+    def steps(self) -> tuple[CachedStep | CachedKey, ...]:
         """Return the steps of this build that other engines can use: those that ran, and those that were found.
 
         They are in the order of their keys, so that a cache has the same bytes whichever stage was built first.

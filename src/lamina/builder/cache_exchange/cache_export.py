@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lamina.builder.cache.records import Cached
+from lamina.builder.cache.records import Cached, CachedKey
+from lamina.builder.cache_exchange.buildkit_records import DIFF_ID
 from lamina.builder.cache_exchange.cache_document import MEDIA_TYPE, MOST_LAYERS, MOST_STEPS, write_document
 from lamina.builder.cache_exchange.cache_folder import write_cache
 from lamina.builder.cache_exchange.cache_options import CacheTarget, FolderPlace
@@ -111,7 +112,8 @@ class _Export:
     def _documents(self, blobs: Mapping[Digest, Descriptor]) -> tuple[bytes, Manifest | Index]:
         """Return the document of the steps whose layers are there, and the manifest over it."""
         document = write_document(self._held(blobs), blobs)
-        config, layers = Descriptor.of(MEDIA_TYPE, document), list(dict.fromkeys(blobs.values()))
+        described = (replace(blob, annotations={DIFF_ID: str(diff_id)}) for diff_id, blob in blobs.items())
+        config, layers = Descriptor.of(MEDIA_TYPE, document), list({blob.digest: blob for blob in described}.values())
         if self.target.is_manifest:
             return document, Manifest.build(config, layers)
         return document, Index.build([*layers, config], self.target.index_type)
@@ -135,4 +137,5 @@ class _Export:
         return [step for step in self.steps if blobs.keys() >= set(step.layers)]
 
     def _tell(self, report: Report, name: str, blobs: Mapping[Digest, Descriptor]) -> None:
-        report(Output(f"exported {len(self._held(blobs))} steps with {len(blobs)} layers to {name}\n"))
+        steps = [step for step in self._held(blobs) if not isinstance(step, CachedKey)]
+        report(Output(f"exported {len(steps)} steps with {len(blobs)} layers to {name}\n"))

@@ -6,13 +6,21 @@ layer comes in as those of images do: verified, bounded, and only for the key th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from lamina.builder.buildkit_keys.key_records import KeyRecord
 from lamina.builder.cache.records import CachedResult, CachedStep
-from lamina.builder.cache_exchange.cache_document import INLINE, MEDIA_TYPE, Steps, read_document, read_inline
+from lamina.builder.cache_exchange.buildkit_records import EMPTY_LAYER
+from lamina.builder.cache_exchange.cache_document import (
+    INLINE,
+    MEDIA_TYPE,
+    CacheContents,
+    read_document,
+    read_inline,
+)
 from lamina.builder.cache_exchange.cache_folder import FindFolder, FolderReader, no_folder
 from lamina.builder.cache_exchange.cache_options import FolderPlace, Place
 from lamina.builder.console import Console
@@ -22,7 +30,7 @@ from lamina.distribution.layer_pull import LayerFetch
 from lamina.distribution.pull import choose_manifest
 from lamina.distribution.registry_client import RegistryClient
 from lamina.distribution.repository import Repository
-from lamina.errors import Cancelled, InvalidInput, LaminaError, NoSpace, NotFound, Unsupported
+from lamina.errors import Cancelled, InvalidInput, LaminaError, NoSpace, NotFound
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import LAYERS, Descriptor
 from lamina.formats.digest import Digest
@@ -86,7 +94,7 @@ class _RegistryReader:
 @dataclass(frozen=True, slots=True)
 class _Cache:
     reader: CacheReader
-    steps: Steps
+    contents: CacheContents
 
 
 @dataclass(slots=True)
@@ -104,6 +112,22 @@ class ImportedCaches:
         step, layers = step_and_layers
         return step, next(iter(layers.values()), None)
 
+    def find_keyed(
+        self, record: KeyRecord, below: Sequence[Digest], console: Console, cancellation: Cancellation
+    ) -> tuple[CachedStep, Layer | None] | None:
+        """Return the step with a key of BuildKit's, as `find` does. Its result must stand on the layers `below`."""
+        stack = [layer for layer in below if layer != EMPTY_LAYER]
+        for cache in self.caches:
+            for chain in cache.contents.keyed.chains(record):
+                diff_ids = [diff_id for diff_id, _ in chain]
+                if diff_ids == stack:
+                    return CachedStep(record.identity, None), None
+                if diff_ids[:-1] == stack:
+                    layers = self._layers(cache, dict(chain[-1:]), console.line, cancellation)
+                    if layers is not None:
+                        return CachedStep(record.identity, diff_ids[-1]), layers[diff_ids[-1]]
+        return None
+
     def find_result(
         self, key: str, warn: Callable[[str], object], cancellation: Cancellation
     ) -> list[tuple[list[Layer], int]] | None:
@@ -118,17 +142,27 @@ class ImportedCaches:
         self, key: str, kind: type[C], warn: Callable[[str], object], cancellation: Cancellation
     ) -> tuple[C, dict[Digest, Layer]] | None:
         for cache in self.caches:
-            step, blobs = cache.steps.get(key, (None, {}))
+            step, blobs = cache.contents.steps.get(key, (None, {}))
             if not isinstance(step, kind):
                 continue
-            try:
-                fetch = self._fetch
-                return step, {each: fetch(cache.reader, each, blob, cancellation) for each, blob in blobs.items()}
-            except (Cancelled, NoSpace):
-                raise
-            except LaminaError as error:
-                name = cache.reader.name
-                warn(f"[WARNING]: The cache {name} does not give the layer of this step: {error.message}")
+            if (layers := self._layers(cache, blobs, warn, cancellation)) is not None:
+                return step, layers
+        return None
+
+    def _layers(
+        self,
+        cache: _Cache,
+        blobs: Mapping[Digest, Descriptor],
+        warn: Callable[[str], object],
+        cancellation: Cancellation,
+    ) -> dict[Digest, Layer] | None:
+        """Return the layers of a step; None, with a warning, where the cache does not give them."""
+        try:
+            return {each: self._fetch(cache.reader, each, blob, cancellation) for each, blob in blobs.items()}
+        except (Cancelled, NoSpace):
+            raise
+        except LaminaError as error:
+            warn(f"[WARNING]: The cache {cache.reader.name} does not give the layer of this step: {error.message}")
         return None
 
     def _fetch(self, reader: CacheReader, diff_id: Digest, blob: Descriptor, cancellation: Cancellation) -> Layer:
@@ -179,16 +213,12 @@ class CachePlaces:
 
 
 def _read(reader: CacheReader, platform: Platform) -> _Cache:
-    """Return a cache. Raise what its place raises, NotFound, Unsupported for another engine's."""
+    """Return a cache. Raise what its place raises, NotFound."""
     top = reader.top()
     config, blobs = _document(top)
     if config is not None:
-        steps = read_document(reader.document(config), blobs)
-    else:
-        steps = _inline(reader, reader.image(top, platform))
-    if steps is None:
-        raise Unsupported("another engine wrote it, with keys of its own")
-    return _Cache(reader, steps)
+        return _Cache(reader, read_document(reader.document(config), blobs))
+    return _Cache(reader, _inline(reader, reader.image(top, platform)))
 
 
 def _document(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descriptor]]:
@@ -198,7 +228,7 @@ def _document(top: Manifest | Index) -> tuple[Descriptor | None, Sequence[Descri
     return next((entry for entry in top.manifests if entry.media_type == MEDIA_TYPE), None), top.manifests
 
 
-def _inline(reader: CacheReader, manifest: Manifest) -> Steps | None:
+def _inline(reader: CacheReader, manifest: Manifest) -> CacheContents:
     """Return the steps in the config of an image. Raise NotFound for one without a cache."""
     config = ImageConfig.parse(reader.document(manifest.config)) if manifest.is_image else None
     text = config.document.get(INLINE) if config is not None else None

@@ -1,0 +1,153 @@
+"""The operation that BuildKit makes of a COPY or ADD, and the hashes of what it reads.
+
+Rule: moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go (dispatchCopy), client/llb/fileop.go, and
+solver/llbsolver/ops/file.go.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamina.builder.buildkit_keys.content_hash import HashedTree, Selector, Undecided, selected_digests
+from lamina.builder.buildkit_keys.key_records import (
+    SCRATCH,
+    KeyLink,
+    KeyRecord,
+    Output,
+    content_record,
+    digest_of,
+    links_to,
+    record_of,
+)
+from lamina.builder.buildkit_keys.operations import EMPTY, FileAction, file_operation, filled, owner_member
+from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
+from lamina.dockerfile.instructions import Add, Copy, InlineFile
+from lamina.errors import LaminaError
+
+_OCTAL = re.compile(r"[0-7]+")
+_ID = re.compile(r"(root|\d+)(:(root|\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOrigin:
+    """Where a COPY reads: a tree, and the keys of its files. The files of a build context have none."""
+
+    files: HashedTree
+    output: Output = SCRATCH
+
+
+def copy_record(keys: StageKeys, instruction: Copy | Add, origin: CopyOrigin | None) -> KeyRecord:
+    """Return the key of a step. `origin` is None where there is nothing to read but here-documents.
+
+    Raise Undecided for a step whose key is not certain.
+    """
+    base = keys.output
+    if base is None or instruction.exclude or (isinstance(instruction, Copy) and instruction.parents):
+        raise Undecided("a copy with patterns")
+    if instruction.link:
+        raise Undecided("a linked copy")
+    operation = _Operation(keys, instruction, base)
+    if instruction.sources and origin is not None:
+        operation.add_files(origin)
+    for file in instruction.inline:
+        operation.add_document(file)
+    return operation.record()
+
+
+class _Operation:
+    """The actions of one file operation while they are put together."""
+
+    def __init__(self, keys: StageKeys, instruction: Copy | Add, base: Output) -> None:
+        self._instruction = instruction
+        self._destination = _destination(keys.directory, instruction.destination)
+        self._inputs: list[Sequence[KeyLink]] = [links_to(base)] if base else []
+        self._base = 0 if base else EMPTY
+        self._outputs: list[Output] = [base] if base else []
+        self._copies: list[tuple[dict[str, Any], int]] = []
+        if instruction.chown and not base and not _ID.fullmatch(instruction.chown):
+            raise Undecided("an owner's name without files to look it up in")
+
+    def add_files(self, origin: CopyOrigin) -> None:
+        """Add the sources that are files of a tree."""
+        if origin.output and origin.output in self._outputs:
+            raise Undecided("a copy from the files below")
+        selectors = [Selector(clean(f"/{word.removeprefix('/')}")) for word in self._instruction.sources]
+        self._inputs.append(_links(origin, selectors))
+        self._outputs.append(origin.output)
+        unpack = isinstance(self._instruction, Add) and self._instruction.unpack is not False
+        for selector in selectors:
+            flags = {
+                "followSymlink": True,
+                "dirCopyContents": True,
+                "attemptUnpackDockerCompatibility": unpack,
+                "createDestPath": True,
+                "allowWildcard": True,
+                "allowEmptyWildcard": True,
+            }
+            name = posixpath.basename(selector.path) or "/"
+            self._copies.append((self._action(name, flags), len(self._inputs) - 1))
+
+    def add_document(self, file: InlineFile) -> None:
+        """Add a here-document, which is a file operation of its own. Its text may be looked up by its hash too."""
+        path, data = clean(f"/{file.name}"), file.text.encode()
+        make = FileAction(_mkfile(path, data), EMPTY)
+        made = (record_of(file_operation([make])),)
+        selector = digest_of(path.encode())
+        header = f"namemode{0o644}uid0gid0size{len(data)}typeflag0linknameunamegnamedevmajor0devminor0"
+        content = KeyLink(content_record([digest_of(header.encode() + data)]))
+        if any(output == made for output in self._outputs):
+            raise Undecided("a document twice")
+        self._inputs.append((*links_to(made, selector), content))
+        self._outputs.append(made)
+        self._copies.append((self._action(posixpath.basename(path), {"createDestPath": True}), len(self._inputs) - 1))
+
+    def record(self) -> KeyRecord:
+        """Return the key of the whole operation."""
+        actions = [
+            FileAction(action, self._base if number == 0 else len(self._inputs) + number - 1, second)
+            for number, (action, second) in enumerate(self._copies)
+        ]
+        if not actions:
+            raise Undecided("nothing to copy")
+        return record_of(file_operation(actions), self._inputs)
+
+    def _action(self, source: str, flags: dict[str, bool]) -> dict[str, Any]:
+        chmod = self._instruction.chmod
+        mode: dict[str, Any] = {"mode": int(chmod, 8)} if _OCTAL.fullmatch(chmod) else {} if chmod else {"mode": -1}
+        symbolic = {"modeStr": chmod} if chmod and not mode else {}
+        place = {"src": source, "dest": self._destination}
+        owner = {"owner": owner_member(self._instruction.chown, self._base)}
+        return filled({**place, **owner, **mode, **flags, "timestamp": -1, **symbolic})
+
+
+def _links(origin: CopyOrigin, selectors: list[Selector]) -> tuple[KeyLink, ...]:
+    """Return the links to what is read: to the keys of its files, and to the hashes of those that are selected."""
+    paths = sorted((each.path for each in selectors), reverse=True)
+    links = links_to(origin.output, digest_of("\0".join(paths).encode()))
+    try:
+        digests = selected_digests(origin.files, selectors)
+    except (Undecided, LaminaError, UnicodeError):
+        if not links:
+            raise Undecided("files without a hash") from None
+        return links
+    return (*links, *(KeyLink(content_record(each)) for each in digests))
+
+
+def _mkfile(path: str, data: bytes) -> dict[str, Any]:
+    return filled({"path": path, "mode": 0o644, "data": b64encode(data).decode(), "timestamp": -1})
+
+
+def _destination(directory: str, word: str) -> str:
+    """Return where files go. A slash, or a slash and a dot, at the end of the word is kept."""
+    word = "./" if word in ("", ".") else word
+    path = clean(word if word.startswith("/") else posixpath.join("/", directory, word))
+    if word.endswith("/") and not path.endswith("/"):
+        return f"{path}/"
+    if word.endswith("/."):
+        return f"{path}." if path == "/" else f"{path}/."
+    return path
