@@ -31,7 +31,7 @@ class FileOrigin:
     @classmethod
     def of_image(cls, work: BuildRun, name: str, image: Image | None) -> FileOrigin:
         """Return an image. One that a named context stands for has no keys."""
-        return cls(image, None if work.rooms.is_context(name) else output_of_image(image))
+        return cls(image, None if work.rooms.contexts.has(name) else output_of_image(image))
 
 
 def origin_for(work: BuildRun, name: str) -> FileOrigin:
