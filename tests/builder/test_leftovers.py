@@ -12,6 +12,7 @@ import pytest
 from lamina.builder.run.container import sweep
 from lamina.runtime.runtime import Runtime
 from lamina.snapshots.choose import open_driver
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 DEADLINE = 30.0  # seconds for the engine in the child process to reach its RUN
@@ -47,14 +48,14 @@ sandboxes = SimpleNamespace(runtime=Runtime(root / "tasks"), volumes=volumes)
 runner = ContainerRunner(open_driver(root / "snapshots"), sandboxes, Defaults(), temporary, root / "mounts")
 rooms = BuildRooms(store, images, lambda name, platform, pull: images.get(name), temporary, lambda: runner)
 say = lambda message: print(message.text, end="", flush=True) if isinstance(message, Output) else None
-with from_dockerfile(b"FROM base\\nRUN echo reached; sleep 1000\\n") as context:
+with from_dockerfile(b"FROM base\\nRUN echo reached; sleep 1000\\nRUN true\\n") as context:
     build(context, BuildRequest(network="none"), rooms, say)
 """
 
 
 @pytest.fixture
 def killed_engine(data_root: Path, busybox_tar: Path) -> Path:
-    """The data root of an engine that was killed while its RUN slept."""
+    """The data root of an engine that was killed while its RUN slept, and the task of the next one waited."""
     command = [sys.executable, "-c", ENGINE, str(data_root), str(busybox_tar)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -63,16 +64,18 @@ def killed_engine(data_root: Path, busybox_tar: Path) -> Path:
             if line.startswith("reached"):
                 break
             assert time.monotonic() - started < DEADLINE
+        eventually(lambda: len(list((data_root / "tasks").glob("*/monitor.sock"))) == 2)
         process.kill()
     return data_root
 
 
 def test_the_next_start_ends_it(killed_engine: Path) -> None:
     temporary = killed_engine / "temporary"
-    assert [path.name[:6] for path in temporary.iterdir()] == ["build-"]
+    assert [path.name[:6] for path in temporary.iterdir()] == ["build-", "build-"]
     runtime = Runtime(killed_engine / "tasks")
     sweep(runtime, temporary)
     assert list(temporary.iterdir()) == []
+    assert list((killed_engine / "tasks").glob("*/monitor.sock")) == []
     driver = open_driver(killed_engine / "snapshots")
     driver.sweep([])
     assert driver.keys() == []

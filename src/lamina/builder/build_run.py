@@ -21,6 +21,7 @@ from lamina.builder.console import Console
 from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.builder.run.mount_points import MountPoints
+from lamina.builder.run.step_helper import StepHelper
 from lamina.builder.stage import Files, StageState
 from lamina.builder.stages import Stages
 from lamina.builder.step_log import StepLog, StepUnderWay
@@ -189,6 +190,7 @@ class BuildRun:
     closing: ExitStack = field(default_factory=ExitStack)  # what the build holds until its end
     mount_points: list[MountPoints] = field(default_factory=list)  # at most the ones of the last RUN step
     networks: dict[str, str] = field(default_factory=dict)  # IDs under which its RUN steps share a network, by its name
+    helper: StepHelper = field(default_factory=StepHelper)  # of the RUN steps of the present stage
     sources: list[ImageSource] = field(default_factory=list)  # in the order in which they were resolved
     downloads: list[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=list)  # as BuildUse has them
     log: StepLog = field(default_factory=StepLog)

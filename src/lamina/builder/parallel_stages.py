@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from lamina.builder.build_run import BuildRun
+from lamina.builder.run.step_helper import StepHelper
 from lamina.builder.stage import StageState
 from lamina.cancellation import Cancellation
 from lamina.progress import Message, Output, Report
@@ -147,6 +148,7 @@ class _Building:
             cancellation=self._cancellation,
             mount_points=[],
             networks={},
+            helper=StepHelper(),
         )
         try:
             return self._build(part)

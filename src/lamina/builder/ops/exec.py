@@ -16,7 +16,7 @@ from lamina.builder.graph.operations import Exec
 from lamina.builder.ops.exec_mounts import ExecMounting, ExecMounts
 from lamina.builder.ops.outside import Outside
 from lamina.builder.ops.result import Result, write_layer
-from lamina.builder.run.command import check_ended_well, run_task
+from lamina.builder.run.command import StepTask, check_ended_well
 from lamina.builder.run.container import ContainerRunner
 from lamina.builder.run.mounts import StepFiles
 from lamina.builder.run.networks import StepNetworks
@@ -68,11 +68,20 @@ class Commands:
                 network_id=network,
                 userns=userns,
             )
-            self._run(operation, spec, mounts, show)
+            task = StepTask(self.runner.sandboxes, spec)
+            closing.callback(task.close)
+            self._run(operation, task, spec, mounts, show)
             return self._outputs(operation, inputs, mounts)
 
-    def _run(self, operation: Exec, spec: SandboxSpec, mounts: ExecMounts, show: Callable[[str, bool], None]) -> None:
-        status = run_task(self.runner.sandboxes, spec, mounts.root, show, self.cancellation)
+    def _run(
+        self,
+        operation: Exec,
+        task: StepTask,
+        spec: SandboxSpec,
+        mounts: ExecMounts,
+        show: Callable[[str, bool], None],
+    ) -> None:
+        status = task.run(spec, mounts.root, show, self.cancellation)
         try:
             check_ended_well(status, operation.exit_codes)
         except CommandFailed as error:

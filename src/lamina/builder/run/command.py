@@ -13,6 +13,7 @@ from pathlib import Path
 from lamina.cancellation import Cancellation
 from lamina.errors import CommandFailed, LaminaError
 from lamina.formats.frames import STDERR, STDOUT, Deframer
+from lamina.progress import ignore
 from lamina.runtime.process import ExitStatus
 from lamina.runtime.task import Task
 from lamina.sandbox.sandboxes import Sandboxes
@@ -23,39 +24,72 @@ _TAIL = 4096  # characters of a failed command's output in its error
 _GLANCE = 0.05  # seconds between tries to end a start
 
 
-def run_task(
-    sandboxes: Sandboxes, spec: SandboxSpec, root: Path, show: Callable[[str, bool], None], cancellation: Cancellation
-) -> ExitStatus | None:
-    """Run a sandbox's command to its end, and return how it ended.
+class StepTask:
+    """The task of one step. It has its monitor from the beginning, and runs once.
 
-    `show` takes its output, and whether it came from the standard error. Raise Cancelled.
+    `spec` need only say who the sandbox belongs to and in which cgroup it is; `run` gets the whole one.
     """
-    task = sandboxes.create_task(spec)
-    try:
-        with task.attach(stdin=False) as output:
-            _start(sandboxes, spec, task, root, cancellation)
-            with cancellation.on_cancel(partial(_hang_up, output)):
-                _follow(output, show)
-            cancellation.check()
-        return task.wait()
-    finally:
-        if task.pid:
-            task.kill()
-            task.wait()
-        sandboxes.release(spec, task)
 
+    def __init__(self, sandboxes: Sandboxes, spec: SandboxSpec) -> None:
+        """Raise what `Sandboxes.create_task` raises."""
+        self._sandboxes = sandboxes
+        self._spec = spec
+        self._is_closed = False
+        self._task = sandboxes.create_task(spec)
+        try:
+            self._output = self._task.attach(stdin=False)
+        except BaseException:
+            sandboxes.release(spec, self._task)
+            raise
 
-def _start(sandboxes: Sandboxes, spec: SandboxSpec, task: Task, root: Path, cancellation: Cancellation) -> None:
-    """Start a sandbox's command. When the build is cancelled, end the start, even if the runtime program hangs."""
-    is_over = threading.Event()
-    try:
-        with cancellation.on_cancel(partial(_end_start, task, is_over)):
-            sandboxes.start(spec, lambda: (task, root))
-    except LaminaError:
-        cancellation.check()  # the reason is that it was ended
-        raise
-    finally:
-        is_over.set()
+    def run(
+        self,
+        spec: SandboxSpec,
+        root: Path,
+        show: Callable[[str, bool], None],
+        cancellation: Cancellation,
+        on_start: Callable[[], None] = ignore,
+    ) -> ExitStatus | None:
+        """Run a sandbox's command to its end, and return how it ended. No process of it is left then.
+
+        `show` takes its output, and whether it came from the standard error. `on_start` is called when the command
+        runs. Raise Cancelled.
+        """
+        self._spec = spec
+        try:
+            with self._output:
+                self._start(root, cancellation)
+                on_start()
+                with cancellation.on_cancel(partial(_hang_up, self._output)):
+                    _follow(self._output, show)
+                cancellation.check()
+            return self._task.wait()
+        finally:
+            if self._task.pid:
+                self._task.kill()
+                self._task.wait()
+
+    def _start(self, root: Path, cancellation: Cancellation) -> None:
+        """Start the command. When the build is cancelled, end the start, even if the runtime program hangs."""
+        is_over = threading.Event()
+        try:
+            with cancellation.on_cancel(partial(_end_start, self._task, is_over)):
+                self._sandboxes.start(self._spec, lambda: (self._task, root))
+        except LaminaError:
+            cancellation.check()  # the reason is that it was ended
+            raise
+        finally:
+            is_over.set()
+
+    def close(self) -> None:
+        """Give back all that the step held, except its root. The command has ended, or never ran.
+
+        A second call does nothing.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+            self._output.close()
+            self._sandboxes.release(self._spec, self._task)
 
 
 def check_ended_well(

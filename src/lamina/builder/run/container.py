@@ -20,12 +20,13 @@ import msgspec
 from lamina.api.containers import Config, DeviceRequest, HostConfig
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.console import short
-from lamina.builder.run.command import OutputTail, check_ended_well, run_task
+from lamina.builder.run.command import OutputTail, StepTask, check_ended_well
 from lamina.builder.run.mount_points import MountPoints, mountpoint_layer
 from lamina.builder.run.mounts import MountMaker, StepMounts
 from lamina.builder.run.privileges import allowed_devices
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import image_for
+from lamina.dockerfile.instructions import Run
 from lamina.errors import CommandFailed, LaminaError
 from lamina.layers.layer import Layer
 from lamina.runtime.cgroups.layout import abilities
@@ -61,37 +62,67 @@ class ContainerRunner:
 
     def run(self, work: BuildRun, state: StageState, request: RunRequest) -> Layer | None:
         """Run a step. Beyond what CommandRunner says, raise Problem, InvalidInput for a bad request, and Cancelled."""
-        with ExitStack() as closing:
-            folder = self.folder / f"{_PREFIX}{request.container_id}"
-            folder.mkdir(parents=True, mode=0o700)
-            closing.callback(shutil.rmtree, folder, ignore_errors=True)
-            maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, closing, self.defaults.userns)
+        with ExitStack() as held:
+            folder, helper = self._folder(request.container_id), work.helper
+            task = helper.take(request.container_id, held)
+            if task is None:
+                _make_folder(folder, held)
+            maker = MountMaker(work, state, self.driver, image_for, folder, self.caches, held, self.defaults.userns)
             mounts = maker.make(request.mounts, request.files)
-            snapshot = self._snapshot(work, state, request, mounts, closing)
+            snapshot = self._snapshot(work, state, request, mounts, held)
             root = snapshot.mount(self.defaults.userns)
-            closing.callback(snapshot.unmount)
+            held.callback(snapshot.unmount)
             request = replace(request, environment=(*request.environment, *mounts.environment))
             devices = allowed_devices(request.devices, work.request.allow, self.defaults.cdi_folders)
             host = self._host_config(work, request, devices)
             spec = self._spec(work, state, request, mounts.mounts, folder, host)
-            tail = OutputTail(work.console.text)
-            status = run_task(self.sandboxes, spec, root, tail.show, work.cancellation)
-            try:
-                check_ended_well(status, output=tail)
-            except CommandFailed as error:
-                if work.request.keep_failed:
-                    error.facts["layer"] = self._changes(work, state, snapshot)
-                raise
-            return self._changes(work, state, snapshot)
+            task = task or StepTask(self.sandboxes, spec)
+            held.callback(task.close)
+            layer = self._run(work, state, task, spec, snapshot, root)
+            if not request.mounts:  # a cache is for the next step, and secrets go at once
+                helper.give_back(held.pop_all(), work.closing)
+            return layer
+
+    def _run(
+        self, work: BuildRun, state: StageState, task: StepTask, spec: SandboxSpec, snapshot: Snapshot, root: Path
+    ) -> Layer | None:
+        """Run the command, and return the layer of what it changed."""
+        tail = OutputTail(work.console.text)
+        status = task.run(spec, root, tail.show, work.cancellation, partial(self._make_next_ready, work, spec))
+        try:
+            check_ended_well(status, output=tail)
+        except CommandFailed as error:
+            if work.request.keep_failed:
+                error.facts["layer"] = self._changes(work, state, snapshot)
+            raise
+        return self._changes(work, state, snapshot)
+
+    def _make_next_ready(self, work: BuildRun, spec: SandboxSpec) -> None:
+        """Have the task of the stage's next RUN made. The next one most likely runs, because this one does."""
+        rest = work.file.stages[work.stage].instructions[work.current.place.number :]
+        if any(isinstance(each, Run) for each in rest):
+            work.helper.make_ready(lambda id: partial(self._ready_task, id, spec), work.closing)
+
+    def _ready_task(self, id: str, before: SandboxSpec, held: ExitStack) -> StepTask:
+        """Return a task in the cgroup of the step `before`. The rest is known when its own step begins."""
+        folder = self._folder(id)
+        _make_folder(folder, held)
+        alone = msgspec.structs.replace(before.host, network_mode="none")
+        task = StepTask(self.sandboxes, replace(before, id=id, folder=folder, host=alone, mounts=(), network_id=""))
+        held.callback(task.close)
+        return task
+
+    def _folder(self, container_id: str) -> Path:
+        return self.folder / f"{_PREFIX}{container_id}"
 
     def _snapshot(
-        self, work: BuildRun, state: StageState, request: RunRequest, mounts: StepMounts, closing: ExitStack
+        self, work: BuildRun, state: StageState, request: RunRequest, mounts: StepMounts, held: ExitStack
     ) -> Snapshot:
         points = self._mount_points(work, state, mounts)
         layers = (*(state.image.layers if state.image else ()), *((points,) if points else ()))
         key = f"build-{request.container_id}"
         snapshot = self.driver.prepare(key, layers, durable=False)
-        closing.callback(self.driver.remove, key)
+        held.callback(self.driver.remove, key)
         return snapshot
 
     def _mount_points(self, work: BuildRun, state: StageState, mounts: StepMounts) -> Layer | None:
@@ -173,6 +204,11 @@ class ContainerRunner:
         """Return the layer of what the command changed. With SOURCE_DATE_EPOCH no time in it is later."""
         fill = partial(snapshot.write_diff, latest_ns=state.args.epoch_ns)
         return work.rooms.store.layers.write(fill, work.cancellation)
+
+
+def _make_folder(folder: Path, held: ExitStack) -> None:
+    folder.mkdir(parents=True, mode=0o700)
+    held.callback(shutil.rmtree, folder, ignore_errors=True)
 
 
 def sweep_files(folder: Path) -> None:

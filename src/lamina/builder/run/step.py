@@ -13,7 +13,6 @@ import msgspec
 from lamina.builder.build_run import BuildRun, RunRequest
 from lamina.builder.buildkit_keys.step_keys import run_key
 from lamina.builder.cache.records import result_key
-from lamina.builder.console import new_id
 from lamina.builder.failed_images import note_failed
 from lamina.builder.run.inputs import run_inputs
 from lamina.builder.run.privileges import check_allowed
@@ -75,7 +74,7 @@ def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
     runner = work.rooms.runner
     if runner is None:
         raise Unsupported("RUN needs containers, and this engine has none", advice="See `info` for the reason.")
-    container = new_id()
+    container = work.helper.next_id()
     work.console.running(container)
     environment = (*state.config.env, *(f"{k}={v}" for k, v in _environment(state).items()))
     network = instruction.network if instruction.network != "default" else work.request.network
