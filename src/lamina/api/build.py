@@ -153,16 +153,16 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def limits(self) -> Resources:
         """Return what each RUN step is limited to, as for containers."""
-        names = [field.name for field in msgspec.structs.fields(Resources) if field.name in self.__struct_fields__]
+        names = [name for name in Resources.__struct_fields__ if name in self.__struct_fields__]
         return Resources(**{name: getattr(self, name) for name in names})
 
     def to_query(self) -> dict[str, str | list[str]]:
         """Return the parameters that say something else than their default."""
         query: dict[str, str | list[str]] = {}
-        for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            if value != getattr(_DEFAULTS, field.name):
-                query[_parameter(field.name)] = _write(field.name, value)
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value != getattr(_DEFAULTS, name):
+                query[_parameter(name)] = _write(name, value)
         return query
 
     @classmethod

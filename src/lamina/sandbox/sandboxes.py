@@ -79,13 +79,13 @@ class Sandboxes:
         mounts.clear_staged(spec.folder)  # what an engine that died in the middle of a start left
         network = self._network_namespace(spec)  # made before two threads ask for it
         with ThreadPoolExecutor(1, "lamina-join") as helper:
-            joining = helper.submit(self._join, spec) if spec.has_networks else None
+            joining = helper.submit(self._join, spec) if spec.networks else None
             task, root = prepare()
             prepared = container_spec(spec, root, network, self._rooms.volumes, self.defaults)
             with making_files_of(spec.userns.ids.root if spec.userns else None):
                 _make_working_directory(spec, root)
             task.configure(prepared, root)
-            endpoints = joining.result() if joining is not None else ()
+            endpoints = self._join(spec) if joining is None else joining.result()
         if "network" not in spec.donors:
             gateways = partial(self._host_gateways, spec)
             etc_files.write_files(spec, endpoints, self.defaults, gateways)
@@ -126,6 +126,8 @@ class Sandboxes:
 
     def _join(self, spec: SandboxSpec) -> Sequence[Endpoint]:
         """Join the sandbox's networks, and return its places in them."""
+        if not spec.has_networks:
+            return ()
         networks, id = self._rooms.networks, spec.network_id or spec.id
         present = {endpoint.network for endpoint in networks.joined(id)}
         try:
