@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
 
 from lamina.builder.build_run import BuildRun
 from lamina.builder.cache.step_cache import Step
@@ -136,6 +137,7 @@ def _perform(
     members = list(plan.members(time_ns))
     as_written = bool(instruction.chmod or (instruction.chown and not keep_owner))
 
+    @cache
     def inputs() -> dict[str, str]:
         files = digest_of_files(members, archives, gathered.sums, as_written=as_written)
         return _inputs(work, state, instruction, files)
