@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help setup peers demo test check coverage floor outer bench bench-growth bench-registry clean
+.PHONY: help setup peers demo test check coverage floor outer bench bench-growth bench-first-page bench-registry clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -70,6 +70,10 @@ bench: setup
 ## make bench-growth   how processor time grows with files, layers, images and containers (root); to build/bench too
 bench-growth: setup
 	PYTHONPATH=examples:benchmarks $(BIN)/python benchmarks/how_cost_grows.py
+
+## make bench-first-page   how long a browser takes to paint the dashboard's list (root)
+bench-first-page: setup
+	PYTHONPATH=tests:examples $(BIN)/python benchmarks/first_page.py
 
 ## make bench-registry   the registry beside Debian's docker-registry
 bench-registry: setup

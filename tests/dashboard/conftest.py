@@ -55,9 +55,10 @@ def window(profile: Path) -> Iterator[Browser]:
 def page(window: Browser, client: Client) -> Iterator[Browser]:
     """The dashboard, just opened. What is wrong on the page at the test's end, or in the console, fails the test."""
     window.driver.delete_all_cookies()
+    window.driver.get("about:blank")
+    window.console()  # what a page says whose session has ended
     window.driver.get(client.dashboard_link())
     window.one("h1", "Containers")
-    window.console()
     yield window
     window.check_accessibility()
     assert window.console() == []

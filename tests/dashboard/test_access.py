@@ -15,6 +15,7 @@ from lamina.client import Client
 from lamina.dashboard.access import HEADER, Access
 from lamina.dashboard.server import Dashboard
 from lamina.errors import Forbidden, InvalidInput, Unauthorized
+from lamina.types import Config, HostConfig
 
 
 @dataclass
@@ -68,7 +69,7 @@ def test_a_link_works_once(visitor: Visitor, link: str) -> None:
     assert (status, b"has been used" in body, "set-cookie" in headers) == (401, True, False)
 
 
-@pytest.mark.parametrize("path", ["/", "/app.js", "/settings", "/api/info", "/stream/events", "/socket/x"])
+@pytest.mark.parametrize("path", ["/", "/static/x/app.js", "/api/info", "/stream/events", "/socket/x"])
 def test_nothing_is_served_to_strangers(visitor: Visitor, path: str) -> None:
     stranger = Visitor(visitor.port)
     assert stranger("GET", path)[0] == 401
@@ -119,6 +120,33 @@ def test_the_page_runs_no_code_but_its_own(visitor: Visitor) -> None:
     assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src")} == {"'self'"}
 
 
+def test_what_comes_with_the_page_ends_no_element(visitor: Visitor, client: Client) -> None:
+    evil = "</script><script>evil()</script>"
+    config = Config(image="base", labels={"evil": evil})
+    with client.containers.group() as group:
+        group.create("evil", config, HostConfig(network_mode="none"))
+        _, headers, body = visitor("GET", "/")
+    assert headers["cache-control"] == "no-store"
+    first = body.partition(b'id="first-answers">')[2].partition(b"</script>")[0]
+    assert json.loads(first)["answers"]["/containers/json?all=1"][0]["Labels"] == {"evil": evil}
+    assert body.count(b"<script") == 2  # this element, and the page's module
+
+
+def test_a_long_list_does_not_come_with_the_page(visitor: Visitor, client: Client) -> None:
+    config = Config(image="base", labels={"long": "x" * 70_000})
+    with client.containers.group() as group:
+        group.create("long", config, HostConfig(network_mode="none"))
+        _, _, body = visitor("GET", "/")
+    assert json.loads(body.partition(b'id="first-answers">')[2].partition(b"</script>")[0])["answers"] == {}
+
+
+def test_files_are_kept_by_their_version(visitor: Visitor) -> None:
+    _, _, body = visitor("GET", "/")
+    path = next(part for part in body.decode().split('"') if part.endswith("/app.js"))
+    assert "immutable" in visitor("GET", f"/{path}")[1]["cache-control"]
+    assert visitor("GET", "/static/another/app.js")[1]["cache-control"] == "no-store"
+
+
 def test_the_daemon_gets_no_header_of_the_browser(visitor: Visitor) -> None:
     """The daemon refuses web pages: an answer shows that it did not see the page's origin."""
     assert visitor("GET", "/api/info", **visitor.own)[0] == 200
@@ -130,7 +158,7 @@ def test_errors_of_the_daemon_arrive(visitor: Visitor) -> None:
 
 
 def test_paths_lead_out_of_nothing(visitor: Visitor) -> None:
-    for path in ("/../access.py", "/%2e%2e/access.py", "/pages/../../server.py", "/vendor"):
+    for path in ("/../access.py", "/static/x/../../access.py", "/static/x/%2e%2e/access.py", "/static/x/vendor"):
         assert visitor("GET", path)[0] in (400, 404)
 
 

@@ -105,9 +105,8 @@ class Browser:
         self.driver.execute_script("location.hash = '#/' + arguments[0]", address)
 
     def console(self) -> list[str]:
-        """Return the errors of the console, once. Violations of the page's policy are among them."""
-        entries = self.driver.execute("getLog", {"type": "browser"})["value"]
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        """Return the messages of the console, once. Violations of the page's policy are among them."""
+        return [entry["message"] for entry in self.driver.execute("getLog", {"type": "browser"})["value"]]
 
     def check_accessibility(self) -> None:
         """Fail for violations that axe finds on the page as it is now."""

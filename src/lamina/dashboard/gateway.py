@@ -24,6 +24,8 @@ _NO_PAGE = {
     "X-Content-Type-Options": "nosniff",
 }
 _LONGEST = 1 << 20  # bytes of one message from the browser
+_SMALL = 64 * 1024  # bytes of an answer that comes with the page
+_SOON = ClientTimeout(total=0.5)
 _ENDED, _FAILED = 1000, 1011  # how a WebSocket is closed (RFC 6455, section 7.4.1)
 _REASON = 120  # bytes of the sentence that says why; 123 fit
 
@@ -60,6 +62,15 @@ class Gateway:
                 return response
         except ClientError as error:
             raise Unavailable(f"the daemon does not answer: {error}") from error
+
+    async def small_answer(self, target: str) -> bytes | None:
+        """Return the daemon's answer to a GET. None for an error, and for what is long or late."""
+        try:
+            async with self._session.get(f"http://daemon{target}", timeout=_SOON) as answer:
+                size = answer.content_length
+                return await answer.read() if answer.status == 200 and size is not None and size <= _SMALL else None
+        except (ClientError, TimeoutError):
+            return None
 
     async def stream(self, request: web.Request, target: StrOrURL) -> web.WebSocketResponse:
         """Answer with a WebSocket that brings the daemon's answer to a GET, piece by piece.

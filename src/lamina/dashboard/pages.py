@@ -1,4 +1,7 @@
-"""The files of the dashboard's page: read once, compressed once, and served with a policy that runs no other code."""
+"""The files of the dashboard's page: read once, compressed once, and served with a policy that runs no other code.
+
+A file's address has the digest of all files in it, so a browser keeps a file without asking whether it has changed.
+"""
 
 from __future__ import annotations
 
@@ -34,28 +37,34 @@ SAFETY = {
 """What every page says to the browser: no code but the dashboard's own files, and no request to anywhere else."""
 
 
+_KEPT = "private, max-age=31536000, immutable"
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     content: bytes
     compressed: bytes
     kind: str
-    tag: str
 
 
 class Pages:
-    """The files below `static/`, by their paths."""
+    """The files below `static/`, by their paths. `start` and `end` are the page around what is put into it."""
 
     def __init__(self) -> None:
         self._files = dict(_read(files("lamina.dashboard") / "static", ""))
+        digest = hashlib.sha256()
+        for path, file in sorted(self._files.items()):
+            digest.update(f"{path} {len(file.content)}\n".encode() + file.content)
+        self._version = digest.hexdigest()[:32]
+        page = self._files.pop("index.html").content.replace(b'"static/', f'"static/{self._version}/'.encode())
+        self.start, self.end = page.split(b"<!-- first answers -->")
 
-    def answer(self, request: web.Request, path: str) -> web.Response:
-        """Return a file, or "not modified" where the browser has it. Raise NotFound."""
-        file = self._files.get(path or "index.html")
+    def answer(self, request: web.Request, version: str, path: str) -> web.Response:
+        """Return a file, which the browser keeps if it asks for this version. Raise NotFound."""
+        file = self._files.get(path)
         if file is None:
             raise NotFound("there is no such page", path=path)
-        headers = {"Cache-Control": "no-cache", "ETag": file.tag, **SAFETY}
-        if request.headers.get("If-None-Match") == file.tag:
-            return web.Response(status=304, headers=headers)
+        headers = {"Cache-Control": _KEPT if version == self._version else "no-store", **SAFETY}
         body = file.content
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"
@@ -70,5 +79,4 @@ def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, _File]]:
             yield from _read(entry, f"{path}/")
         elif kind := _TYPES.get(entry.name.rpartition(".")[2]):
             content = entry.read_bytes()
-            tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            yield path, _File(content, gzip.compress(content, mtime=0), kind, tag)
+            yield path, _File(content, gzip.compress(content, mtime=0), kind)

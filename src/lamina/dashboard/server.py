@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -20,10 +21,7 @@ from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable, outc
 
 _LOG = logging.getLogger("lamina.dashboard")
 _BACKLOG = 128
-_ENTERED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
-<link rel="icon" href="/icon.svg"><meta http-equiv="refresh" content="0;url=/">
-<p><a href="/">Open the dashboard</a></p></html>
-"""
+_FIRST = "/containers/json?all=1"  # what the first page asks the daemon for
 _REFUSED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
 <h1>Not signed in</h1><p>{}. Run <code>lamina dashboard</code> for a link.</p></html>
 """
@@ -98,19 +96,27 @@ def _application(access: Access, gateway: Gateway) -> web.Application:
 
     async def enter(request: web.Request) -> web.StreamResponse:
         session = access.enter(request.query.get("token", ""))
-        # A page that leads on, not a redirect: a browser that was sent here by another site's link would leave the
-        # cookie out of a request that a redirect makes (SameSite=Strict).
-        response = web.Response(
-            text=_ENTERED, content_type="text/html", headers={**SAFETY, "Cache-Control": "no-store"}
-        )
+        # The page itself, not a redirect: a browser that was sent here by another site's link would leave the cookie
+        # out of a request that a redirect makes (SameSite=Strict).
+        response = _page_response()
         response.set_cookie(access.cookie, session, httponly=True, samesite="Strict", path="/")
-        return response
+        return await send_page(request, response)
 
     async def page(request: web.Request) -> web.StreamResponse:
-        return pages.answer(request, request.match_info["path"])
+        return await send_page(request, _page_response())
 
-    async def settings(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"readOnly": access.read_only}, headers={"Cache-Control": "no-store"})
+    async def send_page(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Send the page, with the answer that its first list needs. The browser loads files while that is made."""
+        await response.prepare(request)
+        await response.write(pages.start)
+        since = f"{time.time():.6f}"  # events from here on may not be in the answer
+        answer = await gateway.small_answer(_FIRST)
+        await response.write(_first_answers(access.read_only, since, answer) + pages.end)
+        await response.write_eof()
+        return response
+
+    async def static(request: web.Request) -> web.StreamResponse:
+        return pages.answer(request, request.match_info["version"], request.match_info["path"])
 
     async def api(request: web.Request) -> web.StreamResponse:
         return await gateway.pass_on(request, _target(request))
@@ -126,12 +132,25 @@ def _application(access: Access, gateway: Gateway) -> web.Application:
 
     app = web.Application(middlewares=[_checked(access)])
     app.router.add_get("/enter", enter)
-    app.router.add_get("/settings", settings)
+    app.router.add_get("/", page)
+    app.router.add_get("/static/{version}/{path:.*}", static)
     app.router.add_route("*", r"/api/{path:[\s\S]*}", api)
     app.router.add_get(r"/stream/{path:[\s\S]*}", stream)
     app.router.add_get(r"/socket/{path:[\s\S]*}", join)
-    app.router.add_get("/{path:.*}", page)
     return app
+
+
+def _page_response() -> web.StreamResponse:
+    return web.StreamResponse(
+        headers={**SAFETY, "Cache-Control": "no-store", "Content-Type": "text/html; charset=utf-8"}
+    )
+
+
+def _first_answers(read_only: bool, since: str, answer: bytes | None) -> bytes:
+    """Return what comes with the page as JSON, without the character that could end the element around it."""
+    head = {"readOnly": read_only, "since": since}
+    answers = b"" if answer is None else json.dumps(_FIRST).encode() + b": " + answer
+    return (json.dumps(head).encode()[:-1] + b', "answers": {' + answers + b"}}").replace(b"<", b"\\u003c")
 
 
 def _target(request: web.Request) -> StrOrURL:

@@ -1,5 +1,13 @@
 // The daemon's API: the Docker Engine API and lamina's extensions of it.
 
+// What came with the page: whether it is read-only, a time, and answers that the daemon gave after that time.
+const { readOnly, since, answers } = JSON.parse(document.getElementById("first-answers").textContent);
+
+export const settings = { readOnly };
+export { since };
+
+window.addEventListener("hashchange", () => Object.keys(answers).forEach((target) => delete answers[target]));
+
 // An answer of the daemon that is an error, with its sentence.
 export class ApiError extends Error {
   constructor(status, message) {
@@ -20,6 +28,12 @@ export function address(target, query = {}) {
 
 // Return the JSON that a GET answers.
 export async function get(target, query = {}, signal = null, headers = {}) {
+  const first = `${target}${encodeQuery(query)}`;
+  if (first in answers) {
+    const answer = answers[first];
+    delete answers[first];
+    return answer;
+  }
   const answer = await request("GET", target, { query, signal, headers });
   return answer.json();
 }

@@ -1,5 +1,6 @@
 // The frame around the pages: the navigation, and the page that the address names.
 
+import { settings } from "./api.js";
 import { element, fill } from "./dom.js";
 import { report } from "./messages.js";
 import { NAVIGATION, PAGES } from "./pages.js";
@@ -7,8 +8,6 @@ import { NAVIGATION, PAGES } from "./pages.js";
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let isFirst = true;
-
-const settings = await (await fetch("/settings")).json();
 
 function buildFrame() {
   document.getElementById("pages").append(
@@ -85,6 +84,9 @@ function markCurrent(path) {
   }
 }
 
+if (location.pathname !== "/") { // the link that was entered by works only once
+  history.replaceState(null, "", `/${location.hash}`);
+}
 buildFrame();
 window.addEventListener("hashchange", show);
 await show();

@@ -1,7 +1,9 @@
 // Values as lists of names and what they stand for, and dialogs and files that show more of them.
 
-import { button, element } from "./dom.js";
+import { button, element, useStyleSheet } from "./dom.js";
 import { ask } from "./messages.js";
+
+await useStyleSheet("drawings.css");
 
 // Return pairs as a list of figures. Pairs without a value are left out.
 export function figures(pairs) {

@@ -89,8 +89,9 @@ export function field(text, attributes = {}, name = "input") {
 
 const styleSheets = new Map();
 
-// Load a style sheet that only some pages need. Return a promise that it is there.
-export function useStyleSheet(href) {
+// Load a style sheet that only some pages need, by its place beside this module. Return a promise that it is there.
+export function useStyleSheet(name) {
+  const { href } = new URL(name, import.meta.url);
   if (!styleSheets.has(href)) {
     styleSheets.set(href, new Promise((resolve, reject) => {
       document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: () => reject(new Error(`${href} cannot be loaded`)) }));

@@ -1,6 +1,6 @@
 // One stream of the daemon's events for the whole page. Lists follow it, so that nothing needs to be asked for twice.
 
-import { lines } from "./api.js";
+import { lines, since } from "./api.js";
 
 const RETRY = { first: 500, most: 15000 }; // milliseconds after the stream broke
 
@@ -48,15 +48,17 @@ export async function keepLoaded(types, load, signal) {
 
 async function follow() {
   let pause = RETRY.first;
+  let query = { since }; // what came with the page may be older than the stream
   for (;;) {
     try {
-      for await (const event of lines("/events", {}, null)) {
+      for await (const event of lines("/events", query, null)) {
         pause = RETRY.first;
         tell(event);
       }
     } catch {
       // The daemon is down or restarts. It is tried again below.
     }
+    query = {};
     await new Promise((resolve) => setTimeout(resolve, pause));
     pause = Math.min(pause * 2, RETRY.most);
     tell({ Type: "missed", Action: "missed", Actor: { ID: "", Attributes: {} } });

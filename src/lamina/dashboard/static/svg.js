@@ -1,6 +1,8 @@
 // Drawings in SVG. Each has a name for screen readers, and the page says the same in a table or list beside it.
 
-import { append, printable } from "./dom.js";
+import { append, printable, useStyleSheet } from "./dom.js";
+
+await useStyleSheet("drawings.css");
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 

@@ -1,9 +1,11 @@
 // What happens, as it happens: the daemon's events, by kind and by words.
 
 import { lines } from "../api.js";
-import { element, field, fill } from "../dom.js";
+import { element, field, fill, useStyleSheet } from "../dom.js";
 import { report } from "../messages.js";
 import { systemTabs } from "./system.js";
+
+await useStyleSheet("drawings.css");
 
 const KINDS = ["container", "image", "volume", "network", "builder", "daemon"];
 const MOST = 500; // rows on the page
