@@ -316,7 +316,9 @@ class BuildRun:
 
     def _imported(self, state: StageState, keyword: str, inputs: Inputs) -> tuple[CachedStep, Layer | None] | None:
         below = state.image.config.diff_ids if state.image else ()
-        return self.cache.imported(keyword, inputs, self.current.key, below, self.console, self.cancellation)
+        keys = [(self.current.key, below), (self.current.linked_key, ())]
+        certain = [(key, layers) for key, layers in keys if key is not None]
+        return self.cache.imported(keyword, inputs, certain, self.console, self.cancellation)
 
     @property
     def _runs_anew(self) -> bool:

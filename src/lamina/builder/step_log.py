@@ -17,7 +17,8 @@ from lamina.dockerfile.dockerfile import Dockerfile
 class StepUnderWay:
     """The step that a stage is at. Whoever does the step fills in how it ended.
 
-    `key` is BuildKit's key of its files. `key_holds` tells at the step's end whether what was hashed is still the same.
+    `key` is BuildKit's key of its files, and `linked_key` that of a linked copy's own files, whatever is below them.
+    `key_holds` tells at the step's end whether what was hashed is still the same.
     """
 
     place: StepPlace = field(default_factory=StepPlace)
@@ -29,6 +30,7 @@ class StepUnderWay:
     began: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.time)
     key: KeyRecord | None = None
+    linked_key: KeyRecord | None = None
     key_holds: Callable[[], bool] = lambda: True
 
 

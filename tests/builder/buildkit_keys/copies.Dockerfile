@@ -26,5 +26,8 @@ hello $NAME
 ONE
 two $NAME
 TWO
+COPY --link a.txt /linked
+COPY --link --chown=5:6 dir /d/
+COPY --link --chmod=600 a.txt /mode
 FROM tools
 COPY --from=1 /txt /t2

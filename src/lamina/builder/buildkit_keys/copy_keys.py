@@ -24,7 +24,14 @@ from lamina.builder.buildkit_keys.key_records import (
     links_to,
     record_of,
 )
-from lamina.builder.buildkit_keys.operations import EMPTY, FileAction, file_operation, filled, owner_member
+from lamina.builder.buildkit_keys.operations import (
+    EMPTY,
+    FileAction,
+    file_operation,
+    filled,
+    merge_operation,
+    owner_member,
+)
 from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
 from lamina.dockerfile.instructions import Add, Copy, InlineFile
 from lamina.errors import LaminaError
@@ -41,16 +48,27 @@ class CopyOrigin:
     output: Output = SCRATCH
 
 
-def copy_record(keys: StageKeys, instruction: Copy | Add, origin: CopyOrigin | None) -> KeyRecord:
-    """Return the key of a step. `origin` is None where there is nothing to read but here-documents.
+def is_linked(instruction: Copy | Add) -> bool:
+    """Return whether BuildKit copies into an empty folder first. With --chmod it does not."""
+    return instruction.link and not instruction.chmod
 
-    Raise Undecided for a step whose key is not certain.
+
+def merged(base: Output | None, linked: KeyRecord) -> KeyRecord | None:
+    """Return the key of what a linked copy made, laid over the files below; None where these have no key."""
+    if base is None:
+        return None
+    return record_of(merge_operation(2), [links_to(base), links_to((linked,))]) if base else linked
+
+
+def copy_record(keys: StageKeys, instruction: Copy | Add, origin: CopyOrigin | None) -> KeyRecord:
+    """Return the key of a step, without what is below a linked one.
+
+    `origin` is None where there is nothing to read but here-documents. Raise Undecided for a step whose key is not
+    certain.
     """
-    base = keys.output
+    base = SCRATCH if is_linked(instruction) else keys.output
     if base is None or instruction.exclude or (isinstance(instruction, Copy) and instruction.parents):
         raise Undecided("a copy with patterns")
-    if instruction.link:
-        raise Undecided("a linked copy")
     operation = _Operation(keys, instruction, base)
     if instruction.sources and origin is not None:
         operation.add_files(origin)

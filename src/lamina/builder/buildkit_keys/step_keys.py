@@ -9,8 +9,9 @@ from contextlib import suppress
 
 from lamina.builder.build_run import BuildRun
 from lamina.builder.buildkit_keys.content_hash import HashedTree, Undecided
-from lamina.builder.buildkit_keys.copy_keys import CopyOrigin, copy_record
-from lamina.builder.buildkit_keys.key_records import KeyRecord, digest_of, links_to, record_of
+from lamina.builder.buildkit_keys.copy_keys import CopyOrigin, copy_record, is_linked, merged
+from lamina.builder.buildkit_keys.key_records import KeyRecord, links_to, record_of
+from lamina.builder.buildkit_keys.mount_keys import MountSource, exec_mounts
 from lamina.builder.buildkit_keys.operations import (
     EMPTY,
     FileAction,
@@ -23,39 +24,48 @@ from lamina.builder.buildkit_keys.operations import (
 from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
 from lamina.builder.copy.add import remote_words
 from lamina.builder.stage import StageState
-from lamina.builder.stage_images import FileOrigin
+from lamina.builder.stage_images import FileOrigin, origin_for
 from lamina.dockerfile import instructions as say
 from lamina.dockerfile.mounts import MountFlag
 
 _NETWORKS = {"default": 0, "host": 1, "none": 2}
-_ROOT = digest_of(b"/")
 
 
-def run_key(
+def find_run_key(
     work: BuildRun,
     state: StageState,
     instruction: say.Run,
     arguments: tuple[str, ...],
     mounts: tuple[MountFlag, ...],
-    *,
-    has_files: bool,
-) -> KeyRecord | None:
-    """Return the key of a RUN whose words are expanded. `has_files` tells that a script is mounted for it."""
+    files: tuple[tuple[str, bytes], ...],
+) -> None:
+    """Give a RUN whose words are expanded its key. `files` is the script that is mounted for it, if there is one."""
     keys, request = state.keys, work.request
-    if keys is None or not keys.output or mounts or has_files or instruction.devices:
-        return None
+    if keys is None or not keys.output or instruction.devices or instruction.security != "sandbox":
+        return
     if request.extra_hosts or request.ulimits or request.shm_size or request.cgroup_parent:
-        return None
-    if instruction.security != "sandbox" or keys.environment != _seen(state):
-        return None
-    name = instruction.network if instruction.network != "default" else request.network
-    if (network := _NETWORKS.get(name)) is None:
-        return None
-    process = Process(arguments, keys.environment, keys.directory, keys.user, work.host_name, network)
-    try:
-        return record_of(exec_operation(process, state.platform.normalised()), [links_to(keys.output, _ROOT)])
-    except UnicodeError:
-        return None
+        return
+    network = _NETWORKS.get(instruction.network if instruction.network != "default" else request.network)
+    if network is None or keys.environment != _seen(state):
+        return
+    with suppress(Undecided, UnicodeError):
+        sources = [(flag, _mounted(work, flag) if flag.type == "bind" else None) for flag in mounts]
+        made = exec_mounts(keys, keys.output, sources, files[0] if files else None)
+        process = Process(
+            arguments, keys.environment, keys.directory, keys.user, work.host_name, network, made.members, made.secrets
+        )
+        work.current.key = record_of(exec_operation(process, state.platform.normalised()), made.inputs)
+        trees = [source.files.files for _, source in sources if source is not None and source.files is not None]
+        work.current.key_holds = lambda: all(tree.is_unchanged() for tree in trees)
+
+
+def _mounted(work: BuildRun, flag: MountFlag) -> MountSource:
+    """Return what a bind mount shows."""
+    origin = origin_for(work, flag.source_image) if flag.source_image else None
+    files = _files_of(work, origin)
+    if files is None:
+        raise Undecided("no context")
+    return MountSource(files.output, files)
 
 
 def _seen(state: StageState) -> dict[str, str]:
@@ -91,7 +101,10 @@ def find_copy_key(
         return
     with suppress(Undecided, UnicodeError):
         read = _files_of(work, origin)
-        work.current.key = copy_record(keys, instruction, read)
+        record = copy_record(keys, instruction, read)
+        if is_linked(instruction):
+            work.current.linked_key = record
+        work.current.key = merged(keys.output, record) if is_linked(instruction) else record
         work.current.key_holds = read.files.is_unchanged if read is not None else work.current.key_holds
 
 

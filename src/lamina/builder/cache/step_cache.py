@@ -9,7 +9,7 @@ layer that is here. Neither key holds a modification time. A record is a hint: i
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -143,20 +143,19 @@ class StepCache:
         self,
         keyword: str,
         inputs: Inputs,
-        record: KeyRecord | None,
-        below: Sequence[Digest],
+        keys: Iterable[tuple[KeyRecord, Sequence[Digest]]],
         console: Console,
         cancellation: Cancellation,
     ) -> tuple[CachedStep, Layer | None] | None:
         """Return what another engine made of the same inputs, with its layer; None when the step must run.
 
-        `record` is BuildKit's key of the step, where it has one, and `below` are the layers that it stands on.
+        `keys` are BuildKit's keys of the step, where it has some, each with the layers below the step's own.
         """
         if not self.enabled or self.imports is None:
             return None
         step = self.imports.find(result_key(keyword, inputs), console, cancellation)
-        if step is None and record is not None:
-            step = self.imports.find_keyed(record, below, console, cancellation)
+        for record, below in keys if step is None else ():
+            step = step or self.imports.find_keyed(record, below, console, cancellation)
         return step
 
     def note_key(self, record: KeyRecord, layers: tuple[Digest, ...]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from lamina.builder.build_run import BuildRun, RunRequest
-from lamina.builder.buildkit_keys.step_keys import run_key
+from lamina.builder.buildkit_keys.step_keys import find_run_key
 from lamina.builder.cache.records import result_key
 from lamina.builder.failed_images import note_failed
 from lamina.builder.run.inputs import run_inputs
@@ -67,7 +67,7 @@ def run_step(work: BuildRun, state: StageState, instruction: Run) -> None:
     passed = state.args.environment(state.env)
     words = [f"|{len(recorded)}", *recorded, *arguments] if passed else list(arguments)
     inputs = run_inputs(work, state, instruction, arguments, mounts)
-    work.current.key = run_key(work, state, instruction, arguments, mounts, has_files=bool(command.files))
+    find_run_key(work, state, instruction, arguments, mounts, command.files)
     step = work.step(state, " ".join(words), state.config, result_key("RUN", inputs))
     if work.hit(state, step) or work.reuse(state, step, inputs):
         return
