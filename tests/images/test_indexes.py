@@ -202,4 +202,4 @@ def test_an_index_that_lost_a_document_leaves_its_image(gallery: Gallery) -> Non
     gallery.store.root.joinpath("blobs/sha256", index.index.digest.encoded).unlink()
     with open_gallery(gallery.store.root) as again:
         image = again.images.get("app")
-        assert (image.id, image.digests) == (index.main.id, ())
+        assert (image.id, image.digest_references) == (index.main.id, ())

@@ -60,7 +60,8 @@ def test_by_digest(gallery: Gallery) -> None:
     pinned = Reference.parse("example.com/app").with_digest(manifest.digest)
     gallery.images.add_digest(image, pinned, manifest)
     found = gallery.images.get(str(pinned))
-    assert found.digests == (pinned.familiar(),)
+    local = f"app@{manifest.digest}"
+    assert found.digests == (pinned.familiar(), local)
     assert found.manifest_digest == manifest.digest
     assert gallery.images.get(f"example.com/app:any@{manifest.digest}") == found
     with pytest.raises(NotFound):
@@ -128,3 +129,25 @@ def test_the_manifest_of_an_image_made_here(gallery: Gallery) -> None:
     assert [layer.digest for layer in manifest.layers] == list(image.config.diff_ids)
     for layer in manifest.layers:
         assert gallery.store.blobs.size(layer.digest) == layer.size
+
+
+def test_a_name_of_an_image_made_here_has_a_digest(gallery: Gallery) -> None:
+    image = gallery.image({"a": b"1"}, names=["app:1", "app:2", "other"])
+    manifest = gallery.images.manifest(image).digest
+    found = gallery.images.get("app:1")
+    assert found.digests == (f"app@{manifest}", f"other@{manifest}")
+    assert found.digest_references == (), "no registry has it"
+    assert gallery.images.get(f"app@{manifest}").id == image.id
+    removed = gallery.images.remove(f"app@{manifest}")
+    assert [item.untagged for item in removed] == ["app:1", "app:2"]
+    assert gallery.images.get(image.id).digests == (f"other@{manifest}",)
+    with pytest.raises(NotFound):
+        gallery.images.get(f"app@{manifest}")
+
+
+def test_a_new_name_of_a_pulled_image_has_the_digest_of_the_registry(gallery: Gallery) -> None:
+    image = gallery.image({"a": b"1"}, names=["example.com/app:1"])
+    pinned = Reference.parse("example.com/app").with_digest(Digest.of(b"an index"))
+    gallery.images.add_digest(image, pinned)
+    gallery.images.tag("example.com/app:1", "mine")
+    assert gallery.images.get("mine").digests == (pinned.familiar(), f"mine@{pinned.digest}")

@@ -112,6 +112,7 @@ class ImageCatalog:
             built=record.built,
             manifest_digest=Digest.parse(record.manifest) if record.manifest else None,
             indexes=indexes,
+            local_digests=_local_digests(names, digests, record),
         )
 
     def manifest(self, image: Image) -> Manifest:
@@ -182,13 +183,15 @@ def _by_reference(tx: ReadTransaction, reference: Reference) -> Digest | None:
         record = read_record(tx, reference.digest)
         names = [Reference.parse(text).name for text in record.references] if record else []
         return reference.digest if reference.name in names else None
-    return _by_index(tx, reference, reference.digest) if reference.digest else None
+    return _by_manifest(tx, reference, reference.digest) if reference.digest else None
 
 
-def _by_index(tx: ReadTransaction, reference: Reference, digest: Digest) -> Digest | None:
-    """Return the image behind the digest of an index of this repository, or of a manifest in one."""
+def _by_manifest(tx: ReadTransaction, reference: Reference, digest: Digest) -> Digest | None:
+    """Return the image behind the digest of a manifest or index of this repository, or of a manifest in an index."""
     for _, image_id in tx.items(REFERENCES, f"{reference.name}:"):
         image = read_record(tx, Digest.parse(image_id.decode()))
+        if image is not None and str(digest) in (image.manifest, image.local_manifest):
+            return Digest.parse(image_id.decode())
         for name, index in image.indexes.items() if image else ():
             if name == UNNAMED or Reference.parse(name).name != reference.name:
                 continue
@@ -205,6 +208,16 @@ def _digests_of(indexes: Mapping[str, Digest], digests: Sequence[Reference]) -> 
     """Return the names by digest that follow from the indexes of an image, beside those it has."""
     named = [Reference.parse(name).without_tag().with_digest(index) for name, index in indexes.items() if name]
     return [name for name in dict.fromkeys(named) if name not in digests]
+
+
+def _local_digests(
+    names: Sequence[Reference], digests: Sequence[Reference], record: ImageRecord
+) -> tuple[Reference, ...]:
+    """Return a name by digest for each repository that has only tags. Rule: moby, daemon/containerd, RepoDigests."""
+    known = next((str(name.digest) for name in digests), "") or record.manifest or record.local_manifest
+    repositories = {name.name for name in digests}
+    tags = {name.name: name for name in names if name.tag and name.name not in repositories} if known else {}
+    return tuple(tag.without_tag().with_digest(Digest.parse(known)) for tag in tags.values())
 
 
 def _by_prefix(tx: ReadTransaction, name: str) -> Digest:

@@ -23,7 +23,7 @@ from lamina.formats.reference import Reference
 from lamina.formats.times import now
 from lamina.images.catalog import ImageCatalog
 from lamina.images.config_changes import apply_changes, inherit
-from lamina.images.image import Image
+from lamina.images.image import Image, manifest_over
 from lamina.images.record import ImageRecord, add_names, owner, read_record, write_record
 from lamina.layers.decompress import decompressed
 from lamina.layers.layer_writer import LayerBuilder, ingest
@@ -89,6 +89,7 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
         references=before.references if before else (),
         parent=_parent(tx, image.parent, together) or (before.parent if before else ""),
         manifest=manifest or (before.manifest if before else ""),
+        local_manifest=str(manifest_over(image.config, [size.tar_bytes for size in sizes]).digest),
         tagged=before.tagged if before else "",
         built=now() if image.built else before.built if before else "",
         indexes=before.indexes if before else {},

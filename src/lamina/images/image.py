@@ -25,7 +25,8 @@ class Image:
     """One image of a store at the moment it was asked for. `id` is the digest of the config.
 
     `layers` are bottom first, `layer_sizes` the bytes of the files in each. `references` are tags,
-    `digest_references` the `name@sha256:…` it was pulled or pushed as. `made` is when this store first saw it, `tagged`
+    `digest_references` the `name@sha256:…` it was pulled or pushed as, `local_digests` those that its other names have
+    with the digest of the manifest here, which no registry need know. `made` is when this store first saw it, `tagged`
     when it last got a name, `built` when a build here last made it (RFC 3339, or empty). `parent` is the image this one
     was made from, where both were made here.
     """
@@ -41,6 +42,7 @@ class Image:
     built: str = ""
     manifest_digest: Digest | None = None  # of the manifest it came with, None when it was made here
     indexes: Mapping[str, Digest] = field(default_factory=dict)  # those that its names mean, by name
+    local_digests: tuple[Reference, ...] = ()
 
     @property
     def id(self) -> Digest:
@@ -52,7 +54,7 @@ class Image:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        return tuple(name.familiar() for name in self.digest_references)
+        return tuple(name.familiar() for name in (*self.digest_references, *self.local_digests))
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
@@ -125,8 +127,13 @@ def check_platform(image: Image, platform: str) -> None:
 
 def plain_manifest(image: Image) -> Manifest:
     """Return an OCI manifest that names the image's layers uncompressed: always the same for one image."""
-    layers = [Descriptor(OCI_LAYER, layer.diff_id, layer.size) for layer in image.layers]
-    return Manifest.build(Descriptor(OCI_CONFIG, image.id, len(image.config.raw)), layers)
+    return manifest_over(image.config, [layer.size for layer in image.layers])
+
+
+def manifest_over(config: ImageConfig, sizes: Sequence[int]) -> Manifest:
+    """Return an OCI manifest of the config and its layers as tars of these sizes."""
+    layers = [Descriptor(OCI_LAYER, diff_id, size) for diff_id, size in zip(config.diff_ids, sizes, strict=True)]
+    return Manifest.build(Descriptor(OCI_CONFIG, config.digest, len(config.raw)), layers)
 
 
 def usable_time(written: str | None, fallback: str) -> str:

@@ -176,7 +176,8 @@ def _names(
     image: Image, filters: ImageFilters, all_images: bool, is_carried: bool
 ) -> tuple[tuple[Reference, ...], tuple[Reference, ...]] | None:
     """Return the names to show, or None when the image is not to be shown."""
-    tags, digests = _matching(image.references, filters), _matching(image.digest_references, filters)
+    tags = _matching(image.references, filters)
+    digests = _matching((*image.digest_references, *image.local_digests), filters)
     if filters.dangling:
         return None if is_carried or tags else (tags, digests)
     if not tags and not digests:

@@ -27,6 +27,7 @@ class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     references: tuple[str, ...] = ()  # sorted
     parent: str = ""
     manifest: str = ""
+    local_manifest: str = ""  # the digest of a manifest that names its layers uncompressed
     tagged: str = ""
     built: str = ""  # when a build here last made it
     indexes: Mapping[str, str] = {}  # name → digest of the index that it means; UNNAMED for a build without a name
