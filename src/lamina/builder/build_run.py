@@ -22,6 +22,7 @@ from lamina.builder.context.source import BuildContext
 from lamina.builder.file_sums import Sums
 from lamina.builder.run.mount_points import MountPoints
 from lamina.builder.run.step_helper import StepHelper
+from lamina.builder.source_policy import ALLOW_ALL, SourcePolicy
 from lamina.builder.stage import Files, StageState
 from lamina.builder.stages import Stages
 from lamina.builder.step_log import StepLog, StepUnderWay
@@ -152,7 +153,7 @@ class BuildRooms:
     its last argument says so. `runner` is called at the first RUN only, so that other builds need neither mounts nor
     privileges. Without a runner, RUN is refused. `temporary` is a folder on the data root's file system.
     `caches` opens the caches that a build imports; without it they are refused. `contexts` are the named ones, which
-    take the place of stages.
+    take the place of stages. `policy` says what may be fetched.
     """
 
     store: Store
@@ -162,6 +163,7 @@ class BuildRooms:
     runner: Callable[[], CommandRunner] | None = None
     caches: CachePlaces | None = None
     contexts: ContextNames = field(default_factory=NoContexts)
+    policy: SourcePolicy = ALLOW_ALL
 
 
 @dataclass(slots=True)

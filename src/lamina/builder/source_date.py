@@ -74,10 +74,11 @@ def _date_of_source(instruction: Add, work: BuildRun) -> int | None:
         raise Problem("SOURCE_DATE_EPOCH stage source must be a single HTTP(S) or Git ADD", _FIX)
     with ExitStack() as closing:
         downloads = Downloads(work.rooms.temporary, work.console, work.cancellation, closing)
-        if is_git(remote[0]):
-            downloads.clone(remote[0], False, instruction.checksum)
+        location, checksum = work.rooms.policy.address(remote[0], instruction.checksum)
+        if is_git(location):
+            downloads.clone(location, False, checksum)
             return downloads.commit_seconds
-        source = downloads.fetch(remote[0], instruction.checksum)
+        source = downloads.fetch(location, checksum)
         if source.node.entry.mtime_ns:
             return source.node.entry.mtime_ns // 10**9
         if not is_archive(source):

@@ -9,6 +9,7 @@ from functools import partial
 from lamina.builder.build_run import ContextNames, NoContexts, SshAgents
 from lamina.builder.cache_exchange.cache_folder import FindFolder, no_folder
 from lamina.builder.console import Console
+from lamina.builder.source_policy import ALLOW_ALL, SourcePolicy
 from lamina.cancellation import NEVER, Cancellation
 from lamina.credentials import Credentials
 from lamina.engine.known_bases import AskCredentials
@@ -29,7 +30,8 @@ class BuildClient:
 
     `credentials` is asked for a registry when it is needed. A `console` hears of the steps instead of `report`.
     `contexts` is asked for each name in FROM and --from, and for those of stages: for an image, or for the name to use
-    in its place. `cache_folder` finds the folders of caches by the words of their options.
+    in its place. `cache_folder` finds the folders of caches by the words of their options. `policy` says what may be
+    fetched.
     """
 
     report: Report = ignore
@@ -40,6 +42,7 @@ class BuildClient:
     console: Console | None = None
     contexts: ContextNames = NO_CONTEXTS
     cache_folder: FindFolder = no_folder
+    policy: SourcePolicy = ALLOW_ALL
 
     @classmethod
     def with_logins(

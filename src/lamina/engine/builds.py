@@ -162,7 +162,9 @@ class Builds(RecordedBuilds):
 
         caches = CachePlaces(self._registries.client, client.credentials, client.cache_folder)
         store, images = self._rooms.store, self._rooms.images
-        rooms = BuildRooms(store, images, resolve, self._temporary, self._runner, caches, client.contexts)
+        rooms = BuildRooms(
+            store, images, resolve, self._temporary, self._runner, caches, client.contexts, client.policy
+        )
         theirs: dict[str, Any] = {"secrets": client.secrets, "agents": client.agents, "console": client.console}
         work = partial(build_as_asked, context, request, rooms, cancellation=client.cancellation, **theirs)
         try:

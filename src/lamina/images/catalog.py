@@ -214,7 +214,7 @@ def _local_digests(
     names: Sequence[Reference], digests: Sequence[Reference], record: ImageRecord
 ) -> tuple[Reference, ...]:
     """Return a name by digest for each repository that has only tags. Rule: moby, daemon/containerd, RepoDigests."""
-    known = next((str(name.digest) for name in digests), "") or record.manifest or record.local_manifest
+    known = next((str(name.digest) for name in names if name.digest), "") or record.manifest or record.local_manifest
     repositories = {name.name for name in digests}
     tags = {name.name: name for name in names if name.tag and name.name not in repositories} if known else {}
     return tuple(tag.without_tag().with_digest(Digest.parse(known)) for tag in tags.values())

@@ -92,7 +92,7 @@ def test_several_platforms_are_one_result_and_become_an_index(daemon: Daemon) ->
         await build.ask("Return", gateway.ReturnRequest(answer.result), Empty)
         told = (await solved).response
         shown = json.loads(daemon.text("inspect", "many"))[0]
-        assert shown["RepoDigests"] == [f"many@{told['containerimage.digest']}"]
+        assert f"many@{told['containerimage.digest']}" in shown["RepoDigests"]
         assert "containerimage.config.digest" not in told
 
     drive(daemon, use)

@@ -305,6 +305,32 @@ def test_buildx_reads_the_attestations_of_what_it_pushed(daemon: Daemon, project
     assert told[1]["linux/amd64"]["SPDX"]["spdxVersion"] == "SPDX-2.3"
 
 
+def test_a_source_policy_denies_and_changes_images(
+    daemon: Daemon, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY", str(project.parent / "policy.json"))
+    build = (BUILDX, "build", "-t", "by-policy", ".")
+
+    def follow(*rules: dict[str, object]) -> None:
+        (project.parent / "policy.json").write_text(json.dumps({"version": 1, "rules": rules}))
+
+    deny_all = {"action": "DENY", "selector": {"identifier": "docker-image://*"}}
+    follow(deny_all)
+    refused = run(daemon, project, *build, check=False)
+    assert 'source "docker-image://docker.io/library/busybox:latest" denied by policy' in refused.stderr
+    follow(deny_all, {"action": "ALLOW", "selector": {"identifier": "docker-image://docker.io/library/busybox:*"}})
+    run(daemon, project, *build)
+    changed = {"identifier": "docker-image://docker.io/library/$1:latest"}
+    follow({"action": "CONVERT", "selector": {"identifier": "docker-image://nosuch.test/*:1"}, "updates": changed})
+    (project / "Dockerfile").write_text("FROM nosuch.test/busybox:1\nCOPY here /changed\n")
+    run(daemon, project, *build)
+    assert read(daemon, "by-policy", "/changed") == "here"
+    (project / "Dockerfile").write_text("FROM busybox\nADD https://nosuch.test/file /\n")
+    follow({"action": "DENY", "selector": {"identifier": "https://nosuch[.]test/", "match_type": "REGEX"}})
+    refused = run(daemon, project, *build, check=False)
+    assert 'source "https://nosuch.test/file" denied by policy' in refused.stderr
+
+
 def test_a_named_context_may_be_nothing(daemon: Daemon, project: Path) -> None:
     (project / "Dockerfile").write_text("FROM base\nCOPY here /\n")
     nothing = "base=docker-image://scratch"

@@ -91,10 +91,11 @@ def _gather(
         check_checksum(instruction.checksum, len(instruction.sources) + len(instruction.inline), len(remote))
         downloads = Downloads(work.rooms.temporary, work.console, work.cancellation, gathered.closing)
         for word in remote:
-            if is_git(word):
-                source = downloads.clone(word, bool(instruction.keep_git_dir), instruction.checksum)
+            location, checksum = work.rooms.policy.address(word, instruction.checksum)
+            if is_git(location):
+                source = downloads.clone(location, bool(instruction.keep_git_dir), checksum)
             else:
-                source = downloads.fetch(word, instruction.checksum)
+                source = downloads.fetch(location, checksum)
             gathered.sources.append(source)
             gathered.sums[id(source.tree)] = Sums()
         work.downloads += downloads.done

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from lamina.builder.export.result import Result as Images
+from lamina.builder.source_policy import IMAGE
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control, check_abilities, check_supported
 from lamina.daemon.buildkit.filesend import stat_of
@@ -39,13 +40,15 @@ from lamina.daemon.buildkit.messages.gateway import (
     StatFileResponse,
     WarnRequest,
 )
+from lamina.daemon.buildkit.messages.ops import SourceOp
 from lamina.daemon.buildkit.messages.session import Empty, Stat
 from lamina.daemon.buildkit.messages.status import StatusResponse, VertexWarning
+from lamina.daemon.buildkit.policies import policy_of
 from lamina.daemon.buildkit.results import CONFIG, PLATFORMS, platforms_text
 from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.buildkit.subrequests import REQUEST_ID, answer
-from lamina.errors import InvalidInput, NotFound
+from lamina.errors import InvalidInput, NotFound, Unsupported
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.tree import Node, Tree, find, read_all
@@ -179,7 +182,8 @@ class Bridge:
         Raise Unsupported for another frontend, and what `Control.solve_frontend` and `edge_of` raise.
         """
         build = await self._build(call)
-        check_supported(request.frontend, bool(request.source_policies))
+        check_supported(request.frontend)
+        policy = policy_of(request.source_policies)
         if request.frontend:
             check_abilities(request.attributes)
             if REQUEST_ID in request.attributes:
@@ -189,11 +193,11 @@ class Bridge:
                 return SolveResponse(result=Result(metadata=metadata))
             inputs = request.inputs or build.request.inputs
             imports = request.cache_imports
-            solved = await self._control.solve_frontend(build, request.attributes, inputs, imports)
+            solved = await self._control.solve_frontend(build, request.attributes, inputs, imports, policy)
             return SolveResponse(result=self._told(build, solved))
         if request.definition is None or not request.definition.operations:
             return SolveResponse(result=Result(ref=Ref()))
-        ref = await self._control.solve_graph(build, request.definition)
+        ref = await self._control.solve_graph(build, request.definition, policy)
         if request.evaluate:
             await self._control.work(build, ref.tree)
         return SolveResponse(result=Result(ref=Ref(build.keep(ref), ref.definition)))
@@ -233,6 +237,10 @@ class Bridge:
             image = await self._control.work(build, lambda: self._solver.layout_image(build.client, layout, platform))
             return ResolveResponse(str(reference.digest), image.config.raw, request.ref)
         pull = request.mode == "pull"
+        if (other := build.client.policy.image(str(reference))) is not None:
+            if not other.startswith(IMAGE):
+                raise Unsupported(f"the source policy changes {reference} into {other}, which has no config")
+            reference = Reference.parse(other.removeprefix(IMAGE)).with_default_tag()
         image = await self._control.work(
             build, lambda: self._solver.resolve(build.client, str(reference), platform, pull)
         )
@@ -243,18 +251,20 @@ class Bridge:
         """Return what stands behind a source: for an image its digest and config, for others only its address."""
         if request.source is None:
             raise InvalidInput("the call names no source")
-        scheme, _, name = request.source.identifier.partition("://")
+        policy = (await self._build(call)).client.policy
+        identifier, attributes = policy.source(request.source.identifier, request.source.attributes)
+        source = SourceOp(identifier, attributes)
+        request = msgspec.structs.replace(request, source=source)
+        scheme, _, name = identifier.partition("://")
         if scheme == "oci-layout":
-            attributes = request.source.attributes
             store, session = attributes.get("oci.store", ""), attributes.get("oci.session", "")
             asked = ResolveRequest(name, request.platform, request.mode, _LAYOUT, session, store)
             resolved = await self.resolve(asked, call)
-            return SourceMetaResponse(request.source, ImageMeta(resolved.digest, resolved.config))
+            return SourceMetaResponse(source, ImageMeta(resolved.digest, resolved.config))
         if scheme != "docker-image":
-            await self._build(call)
-            return SourceMetaResponse(request.source)
+            return SourceMetaResponse(source)
         resolved = await self.resolve(ResolveRequest(name, request.platform, request.mode), call)
-        return SourceMetaResponse(request.source, ImageMeta(resolved.digest, resolved.config))
+        return SourceMetaResponse(source, ImageMeta(resolved.digest, resolved.config))
 
     async def read_file(self, request: ReadFileRequest, call: Call) -> ReadFileResponse:
         """Return a file of a result, or a part of it. Raise NotFound, InvalidInput for more than fits a message."""

@@ -19,6 +19,7 @@ from lamina.daemon.buildkit.history import News, keep, message_of, news_of, reco
 from lamina.daemon.buildkit.messages.control import Definition, HistoryEvent, HistoryRecord, SolveRequest, Status
 from lamina.daemon.buildkit.messages.gateway import ReturnRequest
 from lamina.daemon.buildkit.messages.status import StatusResponse, Timestamp
+from lamina.daemon.buildkit.policies import policy_of
 from lamina.daemon.buildkit.refs import Ref
 from lamina.daemon.buildkit.sessions import Session, Sessions
 from lamina.daemon.buildkit.solver import Solver
@@ -109,7 +110,8 @@ class Builds:
             loop.call_soon_threadsafe(self._note, build, status)
 
         temporary = self._solver.builds.temporary
-        client = Client(session, temporary, Vertices(ref, hear), Cancellation(), self._sessions)
+        policy = policy_of([request.source_policy])
+        client = Client(session, temporary, Vertices(ref, hear), Cancellation(), self._sessions, policy)
         imports = [CacheOption(each.type, each.attributes) for each in (request.cache.imports if request.cache else ())]
         build = Build(request, client, self._solver, self._solver.graph(client, request.entitlements, imports))
         build.record = HistoryRecord(ref, request.frontend, dict(request.attributes), created=Timestamp.now())

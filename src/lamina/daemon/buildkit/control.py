@@ -23,6 +23,7 @@ from lamina.builder.cache_exchange.cache_options import CacheTarget, cache_targe
 from lamina.builder.export.options import EPOCH
 from lamina.builder.export.result import Result as Images
 from lamina.builder.platforms import runnable
+from lamina.builder.source_policy import ALLOW_ALL, SourcePolicy
 from lamina.cancellation import Cancellation
 from lamina.daemon.buildkit.builds import COMPLETE, STARTED, Build, Builds
 from lamina.daemon.buildkit.definition import edge_of
@@ -100,7 +101,7 @@ class Control:
 
     async def solve(self, request: SolveRequest, call: Call) -> SolveResponse:
         """Build, and hand the result to the outputs. The build ends with the call."""
-        check_supported(request.frontend, bool(request.source_policy))
+        check_supported(request.frontend)
         caches = cache_targets(_options(request.cache.exports if request.cache else ()))
         attestations = AttestationOptions.of(request.attributes)
         build = await self._builds.begin(request, await self._sessions.get(request.session))
@@ -135,9 +136,13 @@ class Control:
             raise error_with(failure.code, failure.message, otherwise=CommandFailed, details=failure.details)
         return await self.work(build, lambda: result_of(build, returned.result))
 
-    async def solve_graph(self, build: Build, definition: Definition) -> GraphRef:
-        """Return what a graph ends with. Nothing has been made yet. Raise what `edge_of` raises."""
-        edge = await self.work(build, lambda: edge_of(definition))
+    async def solve_graph(self, build: Build, definition: Definition, policy: SourcePolicy = ALLOW_ALL) -> GraphRef:
+        """Return what a graph ends with. Nothing has been made yet. Raise what `edge_of` raises.
+
+        `policy` holds beside that of the build.
+        """
+        whole = build.client.policy.and_also(policy)
+        edge = await self.work(build, lambda: edge_of(definition, whole))
         return self._solver.ref_of_graph(build.graph, edge, definition)
 
     async def solve_frontend(
@@ -146,18 +151,22 @@ class Control:
         attributes: Mapping[str, str],
         inputs: Mapping[str, Definition],
         imports: Sequence[CacheEntry] = (),
+        policy: SourcePolicy = ALLOW_ALL,
     ) -> Images:
         """Build a Dockerfile. `inputs` are graphs that the attributes name. Raise what `Solver.build` raises.
 
-        Caches are imported from what the attributes name, from `imports`, and from what the build named as a whole.
+        `policy` holds beside that of the build. Caches are imported from what the attributes name, from `imports`, and
+        from what the build named as a whole.
         """
 
         check_abilities(attributes)
+        client = replace(build.client, policy=build.client.policy.and_also(policy))
         if not all(definition.operations for definition in inputs.values()):
             raise InvalidInput("invalid nil input definition to definition op", advice="Give every input a graph.")
 
         def tree_of(definition: Definition) -> Tree:
-            return self._solver.ref_of_graph(build.graph, edge_of(definition), definition).tree()
+            edge = edge_of(definition, client.policy)
+            return self._solver.ref_of_graph(build.graph, edge, definition).tree()
 
         given = {name: partial(tree_of, definition) for name, definition in inputs.items()}
         request, source = request_of(attributes), Source.of(attributes, given)
@@ -172,11 +181,11 @@ class Control:
         build.facts = BuildFacts.of(attributes)
 
         def image_of(definition: Definition, config: bytes) -> Image:
-            ref = self._solver.ref_of_graph(build.graph, edge_of(definition), definition)
+            ref = self._solver.ref_of_graph(build.graph, edge_of(definition, client.policy), definition)
             return ref.image(config, None).image
 
         contexts = contexts_of(attributes, inputs, image_of)
-        solved = await self.work(build, lambda: self._solver.build(build.client, request, source, contexts=contexts))
+        solved = await self.work(build, lambda: self._solver.build(client, request, source, contexts=contexts))
         return replace(solved, several=solved.several or attributes.get("multi-platform") in ("1", "t", "true"))
 
     def _write(
@@ -308,12 +317,10 @@ def _usage_record(each: CacheObject) -> UsageRecord:
     )
 
 
-def check_supported(frontend: str, has_policy: bool) -> None:
-    """Raise Unsupported for a foreign frontend, and for rules about sources: what they forbid would be fetched."""
+def check_supported(frontend: str) -> None:
+    """Raise Unsupported for a foreign frontend."""
     if frontend not in ("", NAME):
         raise Unsupported(f"frontend {frontend} is not supported", advice=f"Use {NAME}.")
-    if has_policy:
-        raise Unsupported("source policies are not supported by this daemon", advice="Leave the policy out.")
 
 
 def check_abilities(attributes: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lamina.builder.graph import operations as graph
 from lamina.builder.graph.vertex import Description, Edge, Location, ProgressGroup, Vertex
+from lamina.builder.source_policy import ALLOW_ALL, IMAGE, SourcePolicy
 from lamina.daemon.buildkit.messages import ops
 from lamina.daemon.buildkit.messages.control import Definition
 from lamina.daemon.buildkit.messages.source import Position
@@ -23,12 +24,14 @@ _MOST_VERTICES = 20_000
 _MOST_INPUTS = 1_000  # of one vertex
 _MOST_ACTIONS = 10_000  # of one file operation
 _NAME = "llb.customname"
+RESULT = "lamina.result/image"  # the name of a build's result as a source, with the ID of an image as its digest
 
 
-def edge_of(definition: Definition | None) -> Edge | None:
+def edge_of(definition: Definition | None, policy: SourcePolicy = ALLOW_ALL) -> Edge | None:
     """Return what a graph ends with; None for an empty graph, which stands for no files.
 
-    Raise InvalidInput for a graph that cannot be, TooLarge, Unsupported for an operation that this daemon lacks.
+    Raise InvalidInput for a graph that cannot be, TooLarge, Unsupported for an operation that this daemon lacks, and
+    Forbidden for a source that the policy denies.
     """
     if definition is None or not definition.operations:
         return None
@@ -38,7 +41,14 @@ def edge_of(definition: Definition | None) -> Edge | None:
     end = by_digest[digest_of(definition.operations[-1])]
     if len(end.inputs) != 1 or _named(end) is not None:
         raise InvalidInput("the graph does not end with one result")
-    return _Reading(by_digest, definition.metadata, ops.SourceMap.decode(definition.sources)).read(end.inputs[0])
+    source_map = ops.SourceMap.decode(definition.sources)
+    return _Reading(by_digest, definition.metadata, source_map, policy).read(end.inputs[0])
+
+
+def own_image(name: str) -> str | None:
+    """Return the ID of the result of a build that the name of a source stands for; None for other names."""
+    repository, _, id = name.rpartition("@")
+    return id if repository == RESULT else None
 
 
 def digest_of(operation: bytes) -> str:
@@ -50,9 +60,14 @@ class _Reading:
     """One graph while it is read, each vertex behind its inputs. It does not recurse."""
 
     def __init__(
-        self, by_digest: Mapping[str, ops.Op], metadata: Mapping[str, bytes], source_map: ops.SourceMap
+        self,
+        by_digest: Mapping[str, ops.Op],
+        metadata: Mapping[str, bytes],
+        source_map: ops.SourceMap,
+        policy: SourcePolicy,
     ) -> None:
         self._ops = by_digest
+        self._policy = policy
         self._source_map = source_map
         self._metadata = metadata
         self._vertices: dict[str, Vertex] = {}
@@ -81,11 +96,18 @@ class _Reading:
         if any(source.digest not in self._vertices for source in op.inputs):
             raise InvalidInput("the graph runs in a circle", vertex=digest)
         inputs = tuple(Edge(self._vertices[source.digest], source.index) for source in op.inputs)
-        operation = _operation(op)
+        operation = self._allowed(_operation(op))
         platform = Platform(op.platform.os, op.platform.architecture, op.platform.variant) if op.platform else None
         metadata = ops.OpMetadata.decode(self._metadata.get(digest, b""))
         description = _description(metadata, operation, tuple(_locations(self._source_map, digest)))
         return Vertex(digest, operation, inputs, platform, description)
+
+    def _allowed(self, operation: graph.Operation) -> graph.Operation:
+        """Return an operation, with what the policy puts in the place of its source."""
+        if not isinstance(operation, graph.Source) or own_image(operation.identifier.removeprefix(IMAGE)) is not None:
+            return operation
+        identifier, attributes = self._policy.source(operation.identifier, operation.attributes)
+        return graph.Source(identifier=identifier, attributes=attributes)
 
 
 def _named(op: ops.Op) -> str | None:

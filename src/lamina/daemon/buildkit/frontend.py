@@ -23,6 +23,7 @@ from lamina.builder.context.saved_files import SavedContexts
 from lamina.builder.context.source import DEFAULT_NAME, IGNORE_NAME, BuildContext, ContextPart, read_dockerfile
 from lamina.builder.file_sums import Sums
 from lamina.builder.ops.outside import ForeignFiles
+from lamina.builder.source_policy import ALLOW_ALL, SourcePolicy
 from lamina.cancellation import Cancellation
 from lamina.credentials import Credentials
 from lamina.daemon.buildkit.filesync import Selection, StreamReader, receive_files
@@ -131,13 +132,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What one build asks its client for. `opened` is the session that the client opened for it, if any."""
+    """What one build asks its client for. `opened` is the session that the client opened for it, if any.
+
+    `policy` says what the build may fetch.
+    """
 
     opened: Session | None
     temporary: Path
     vertices: Vertices
     cancellation: Cancellation
     sessions: Sessions | None = None  # of all clients, where this one may name others
+    policy: SourcePolicy = ALLOW_ALL
 
     def session_of(self, id: str) -> Session:
         """Return the session of an ID, the client's own for "". Raise NotFound."""
@@ -213,7 +218,8 @@ class Client:
             if is_uploaded:
                 context = self._uploaded(source, builds, part)
             else:
-                context = builds.remote_context(source.address, part, cancellation=self.cancellation)
+                address, _ = self.policy.address(source.address)
+                context = builds.remote_context(address, part, cancellation=self.cancellation)
             if own is None:
                 raw = context.dockerfile.encode("utf-8", "surrogateescape")
                 self._note(step, SourceInfo(context.name, raw, language=LANGUAGE))

@@ -10,9 +10,9 @@ from functools import cached_property
 from lamina.builder.file_sums import Sums
 from lamina.builder.ops.outside import ForeignFiles
 from lamina.daemon.buildkit.agents import ForwardedAgents
+from lamina.daemon.buildkit.definition import own_image
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client, Secrets
-from lamina.daemon.buildkit.graph import own_image
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.engine.builds import Builds
 from lamina.errors import InvalidInput

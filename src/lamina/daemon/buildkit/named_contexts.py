@@ -13,6 +13,7 @@ from functools import partial
 
 from lamina.builder.context.source import IGNORE_NAME, BuildContext
 from lamina.builder.file_sums import Sums
+from lamina.daemon.buildkit.definition import own_image
 from lamina.daemon.buildkit.filesync import Selection, receive_files
 from lamina.daemon.buildkit.frontend import Client, ignore_patterns
 from lamina.daemon.buildkit.layouts import LayoutName
@@ -49,7 +50,22 @@ def named_contexts(
     """Return the contexts of one build. Raise InvalidInput for an address of an unknown kind."""
     opening = _Opening(builds, images, client, user)
     opened = {name: opening.context(name, address) for name, address in contexts.addresses.items()}
-    return NamedContexts({**opened, **contexts.results})
+    named: dict[str, str | MakeImage] = {**opened, **contexts.results}
+    return PolicedContexts(named, opening) if client.policy.policies else NamedContexts(named)
+
+
+class PolicedContexts(NamedContexts):
+    """The contexts of a build whose source policy may deny images, or put other sources in their place."""
+
+    def __init__(self, contexts: Mapping[str, str | MakeImage], opening: _Opening) -> None:
+        super().__init__(contexts)
+        self._opening = opening
+
+    def find(self, name: str) -> Image | str | None:
+        context = super().find(name)
+        if isinstance(context, Image) or own_image(context or name) is not None:
+            return context
+        return self._opening.allowed(context or name) or context
 
 
 class _Opening:
@@ -75,6 +91,15 @@ class _Opening:
         if kind in ("https", "http", "git") or kind.startswith("git@"):
             return self._context_images.of_files(partial(self._address, name, address))
         raise InvalidInput(f"unsupported context source {kind} for {name}")
+
+    def allowed(self, name: str) -> Image | str | None:
+        """Return what the source policy puts in the place of an image, None for nothing. Raise Forbidden."""
+        other = self._client.policy.image(name)
+        if other is None:
+            return None
+        kind, _, rest = other.partition("://")
+        context = self.context(name, f"local:{rest}" if kind == "local" else other)
+        return context if isinstance(context, str) else context()
 
     def _layout(self, name: str, rest: str) -> Image:
         client = self._client
@@ -102,6 +127,7 @@ class _Opening:
 
     def _address(self, name: str, address: str) -> BuildContext:
         client = self._client
+        address, _ = client.policy.address(address)
         with client.vertices.step(f"[context {name}] load {address}"):
             return self._builds.files_of(address, cancellation=client.cancellation)
 

@@ -110,6 +110,7 @@ class Solver:
                 console,
                 named,
                 partial(SessionFolder, client),
+                client.policy,
             )
             return self.builds.results.build(opened, request, theirs)
 
