@@ -11,7 +11,7 @@ from lamina.builder.platforms import MOST, platforms_of
 from lamina.errors import InvalidInput, Unsupported
 from lamina.formats.platform import Platform
 from lamina.linux.emulation import emulated_architectures
-from support.workshop import Workshop
+from support.workshop import Workshop, listing
 
 ARM64 = "7f454c460201010000000000000000000200b700"
 ENTRY = "enabled\ninterpreter /usr/bin/qemu\nflags: {flags}\noffset 0\nmagic {magic}\nmask ffff\n"
@@ -66,3 +66,10 @@ def test_copies_for_a_foreign_machine_need_no_emulator(workshop: Workshop) -> No
     text = "FROM --platform=$BUILDPLATFORM scratch AS tools\nCOPY a.txt /\nFROM scratch\nCOPY --from=tools /a.txt /b\n"
     image = workshop.build(text, {"a.txt": "1"}, BuildRequest(platform=foreign()))
     assert str(image.platform) == foreign()
+
+
+def test_the_version_of_the_system_belongs_to_the_platform(workshop: Workshop) -> None:
+    text = "FROM scratch\nARG TARGETOSVERSION TARGETPLATFORM\nCOPY <<EOF /told\n$TARGETOSVERSION $TARGETPLATFORM\nEOF\n"
+    image = workshop.build(text, {}, BuildRequest(platform="windows(10.0.2)/amd64"))
+    assert listing(image)["told"].endswith("10.0.2 windows(10.0.2)/amd64")
+    assert image.config.os_version == "10.0.2"

@@ -198,6 +198,24 @@ def test_mounts(shop: Workshop) -> None:
     build(shop, 'RUN --mount=type=ssh test -z "$SSH_AUTH_SOCK"')
 
 
+def test_a_cache_may_begin_with_the_files_of_a_stage(shop: Workshop) -> None:
+    def run(content: str, command: str) -> None:
+        seed = (
+            f"FROM base AS seed\nRUN mkdir -p /in/sub && echo {content} > /in/sub/f && chmod 700 /in && chown 3:4 /in\n"
+        )
+        text = f"{seed}FROM base\nRUN --mount=type=cache,id=c,target=/c,from=seed,source=/in {command}\n"
+        shop.build(text, {}, OFFLINE)
+
+    run("first", "cat /c/sub/f; stat -c '%a %u:%g' /c; echo more > /c/more")
+    assert "first\n700 3:4\n" in shop.said
+    run("first", "cat /c/more /c/sub/f")
+    assert "more\nfirst\n" in shop.said
+    run("second", "cat /c/sub/f; ls /c")
+    assert "second\nsub\n" in shop.said, "other files have another cache"
+    with pytest.raises(InvalidInput, match="stat none: file does not exist"):
+        build(shop, "RUN --mount=type=cache,target=/c,from=base,source=/none true")
+
+
 def test_a_secret_is_nowhere_once_the_build_has_ended(shop: Workshop, data_root: Path) -> None:
     value = b"hunter2-7f3a9c-of-the-build"
     mounts = "--mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN"

@@ -37,6 +37,7 @@ def platform_values(target: Platform, build: Platform) -> dict[str, str]:
     for prefix, platform in (("TARGET", target), ("BUILD", build)):
         values[f"{prefix}PLATFORM"] = str(platform)
         values[f"{prefix}OS"] = platform.os
+        values[f"{prefix}OSVERSION"] = platform.os_version
         values[f"{prefix}ARCH"] = platform.architecture
         values[f"{prefix}VARIANT"] = platform.variant
     return values

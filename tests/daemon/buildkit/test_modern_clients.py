@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -311,7 +311,7 @@ def test_a_source_policy_denies_and_changes_images(
     monkeypatch.setenv("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY", str(project.parent / "policy.json"))
     build = (BUILDX, "build", "-t", "by-policy", ".")
 
-    def follow(*rules: dict[str, object]) -> None:
+    def follow(*rules: Mapping[str, object]) -> None:
         (project.parent / "policy.json").write_text(json.dumps({"version": 1, "rules": rules}))
 
     deny_all = {"action": "DENY", "selector": {"identifier": "docker-image://*"}}

@@ -1,7 +1,8 @@
 """SLSA provenance of an image, in versions 1 and 0.2, as BuildKit writes it.
 
 Rule: moby/buildkit, docs/attestations/slsa-definitions.md; solver/llbsolver/provenance, predicate.go and types.go. In
-the mode "min" arguments and labels are left out. There is no graph of BuildKit's kind, so none is described.
+the mode "min" arguments and labels are left out. There is no graph of BuildKit's kind, so in the mode "max", whose
+readers expect one, it is described as empty.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def provenance(
         hermetic=complete and not use.networked,
         reproducible=options.reproducible,
         known=metadata,
+        graph={"buildConfig": {}} if options.full else {},
     )
     predicate = statement.v1() if options.version == "v1" else statement.v02()
     return Attestation(_PREDICATES[options.version], predicate, options.file_name, options.inline_only)
@@ -126,7 +128,7 @@ class _Statement:
             "buildDefinition": {
                 "buildType": _TYPE_V1,
                 "externalParameters": {"configSource": facts["config"], "request": facts["request"]},
-                "internalParameters": {"builderPlatform": str(Platform.host())},
+                "internalParameters": {"builderPlatform": str(Platform.host()), **facts["graph"]},
                 "resolvedDependencies": facts["materials"],
             },
             "runDetails": {"builder": {"id": facts["builder"]}, "metadata": metadata},
@@ -158,4 +160,5 @@ class _Statement:
                 "environment": {"platform": str(Platform.host())},
             },
             "metadata": metadata | ({f"{_TYPE_V02}#hermetic": True} if facts["hermetic"] else {}),
+            **facts["graph"],
         }

@@ -5,7 +5,6 @@ A place is made in a layer of its own below what the command changes, so that it
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,14 @@ import msgspec
 
 from lamina.builder.build_run import SshAgents
 from lamina.builder.graph.operations import Exec, Mount
-from lamina.builder.layer_plan import write_files
-from lamina.builder.ops.result import Result, plan_below
+from lamina.builder.ops.result import Result
 from lamina.builder.run.mount_points import mountpoint_layer
-from lamina.builder.run.mounts import StepFiles, StepMounts
+from lamina.builder.run.mounts import StepMounts
+from lamina.builder.run.seeded_caches import seeded_cache
+from lamina.builder.run.step_files import StepFiles
 from lamina.dockerfile.position import Problem
-from lamina.formats.config import chain_ids
 from lamina.layers.layer import Layer
 from lamina.layers.tree import Node, Tree, find
-from lamina.layers.unpack import Style, unpack
 from lamina.linux.user_namespaces import UserNamespace
 from lamina.sandbox.spec import MountPoint
 from lamina.snapshots.driver import Driver, Snapshot
@@ -121,26 +119,9 @@ class ExecMounting:
         if mount.input is None:
             return self.files.cache(mount.id or mount.target, mount.sharing, (0, 0), _CACHE_MODE)
         files = _input(mount, inputs)
+        node, name = _selected(files.tree, mount), mount.id or mount.target
         layers = files.layers  # they give loose files their name
-        node = _selected(files.tree, mount)
-        name = f"{mount.id or mount.target}\0{chain_ids(layer.diff_id for layer in layers)[-1:]}\0{mount.selector}"
-        owner = (node.entry.uid, node.entry.gid)
-
-        def fill(directory: Path) -> None:
-            if node.is_directory:
-                self._unpack(files.tree, node.path, directory)
-
-        return self.files.cache(name, mount.sharing, owner, node.entry.mode, fill)
-
-    def _unpack(self, tree: Tree, top: str, directory: Path) -> None:
-        """Write the files below `top` into a new directory of ours."""
-        root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with self.store.layers.create() as pending:
-                pending.fill(lambda builder: write_files(builder, plan_below(tree, top).members(0)))
-                unpack(pending.tar, root, Style.PLAIN)
-        finally:
-            os.close(root)
+        return seeded_cache(self.files, self.store, name, mount.sharing, files.tree, layers, node)
 
     def _secret_content(self, id: str, optional: bool) -> bytes | None:
         content = self.secrets.get(id)

@@ -6,10 +6,7 @@ other; from an image it is a snapshot of that image. Writes to it are lost.
 
 from __future__ import annotations
 
-import os
 import posixpath
-import socket
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,18 +14,18 @@ from pathlib import Path
 
 import msgspec
 
-from lamina.builder.build_run import BuildRun, SshAgents
+from lamina.builder.build_run import BuildRun
 from lamina.builder.layer_plan import LayerPlan, PlannedFile, write_files
-from lamina.builder.run.cache_mounts import CacheMounts
+from lamina.builder.run.seeded_caches import seeded_cache
+from lamina.builder.run.step_files import StepFiles
 from lamina.builder.stage import StageState
 from lamina.dockerfile.mounts import MountFlag, agent_id, secret_id
 from lamina.dockerfile.position import Problem
 from lamina.images.image import Image
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer import Layer
-from lamina.layers.tree import MemoryTree, Tree, find, walk
+from lamina.layers.tree import MemoryTree, Node, Tree, find, walk
 from lamina.linux.user_namespaces import UserNamespace
-from lamina.progress import ignore
 from lamina.sandbox.spec import MountPoint
 from lamina.snapshots.driver import Driver
 
@@ -63,50 +60,6 @@ class StepMounts:
         """Have `mount` in the container, on a mount point of its kind."""
         self.mounts.append(mount)
         (self.files if is_file else self.directories).append(mount.destination.lstrip("/"))
-
-
-@dataclass(frozen=True, slots=True)
-class StepFiles:
-    """Files, sockets and cache directories that a step has mounted, in its own `folder` until `closing` closes.
-
-    `caches` outlives builds.
-    """
-
-    folder: Path
-    caches: Path
-    closing: ExitStack
-
-    def file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
-        """Return a new file."""
-        path = self.folder / name
-        path.write_bytes(content)
-        os.chown(path, uid, gid)
-        path.chmod(mode)
-        return path
-
-    def agent(self, agents: SshAgents, id: str, name: str, mode: int, uid: int, gid: int) -> Path:
-        """Return a socket that leads to an ssh agent. Rule: Dockerfile reference, "RUN --mount=type=ssh"."""
-        path = self.folder / name
-        listener = _listen(path)
-        self.closing.callback(agents.serve(id, listener))
-        os.chown(path, uid, gid)
-        path.chmod(mode)
-        return path
-
-    def cache(
-        self, name: str, sharing: str, owner: tuple[int, int], mode: int, fill: Callable[[Path], None] = ignore
-    ) -> Path:
-        """Return a directory that later builds see again; a fresh one where a `private` one is in use.
-
-        `fill` puts into a new one what it begins with.
-        """
-        directory = CacheMounts(self.caches).take(name, sharing, owner, mode, self.closing, fill)
-        if directory is None:
-            directory = Path(tempfile.mkdtemp(dir=self.folder))
-            fill(directory)
-            os.chown(directory, *owner)
-            directory.chmod(mode)
-        return directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +132,13 @@ class MountMaker:
         mounts.environment.append(f"SSH_AUTH_SOCK={target}")
 
     def _cache(self, flag: MountFlag, target: str) -> Path:
+        if flag.source_image:
+            image = self.image_for(self.work, flag.source_image)
+            tree, layers = self.work.files_of(image).tree, image.layers if image else ()
+            source = _existing(tree, flag)
+            return seeded_cache(
+                self._files, self.work.rooms.store, flag.id or target, flag.sharing, tree, layers, source
+            )
         mode = _CACHE_MODE if flag.mode is None else flag.mode
         owner = (flag.uid or 0, flag.gid or 0)
         return self._files.cache(flag.id or target, flag.sharing, owner, mode)
@@ -190,9 +150,7 @@ class MountMaker:
             tree: Tree = self.work.files_of(image).tree
         else:
             layers, tree = self._context_layers(flag)
-        node = find(tree, flag.source)
-        if node is None:
-            raise Problem(f"{flag.source!r} not found for RUN --mount", "Sources are looked up below the root.")
+        node = _existing(tree, flag)
         key = f"bind-{self.folder.name}-{number}"
         snapshot = self.driver.prepare(key, layers, writable=not flag.readonly, durable=False)
         self.closing.callback(self.driver.remove, key)
@@ -218,13 +176,9 @@ class MountMaker:
         return ((layer,) if layer else ()), tree
 
 
-def _listen(path: Path) -> socket.socket:
-    """Return a socket that listens at `path`, which may be longer than the 107 bytes that unix(7) takes."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(f"/proc/self/fd/{folder}/{path.name}")
-        listener.listen()
-        return listener
-    finally:
-        os.close(folder)
+def _existing(tree: Tree, flag: MountFlag) -> Node:
+    """Return the file or folder that a mount shows. Raise Problem where it is missing."""
+    node = find(tree, flag.source)
+    if node is None:
+        raise Problem(f"{flag.source!r} not found for RUN --mount", "Sources are looked up below the root.")
+    return node

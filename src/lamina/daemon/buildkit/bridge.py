@@ -15,6 +15,7 @@ from lamina.builder.export.result import Result as Images
 from lamina.builder.source_policy import IMAGE
 from lamina.daemon.buildkit.builds import Build, Builds
 from lamina.daemon.buildkit.control import Control, check_abilities, check_supported
+from lamina.daemon.buildkit.definition import platform_of
 from lamina.daemon.buildkit.filesend import stat_of
 from lamina.daemon.buildkit.layouts import LayoutName
 from lamina.daemon.buildkit.messages.gateway import (
@@ -49,7 +50,6 @@ from lamina.daemon.buildkit.rpc import Call, Method, unary
 from lamina.daemon.buildkit.solver import Solver
 from lamina.daemon.buildkit.subrequests import REQUEST_ID, answer
 from lamina.errors import InvalidInput, NotFound, Unsupported
-from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
 from lamina.layers.tree import Node, Tree, find, read_all
 
@@ -231,7 +231,7 @@ class Bridge:
         build = await self._build(call)
         reference = Reference.parse(request.ref).with_default_tag()
         parts = request.platform
-        platform = Platform(parts.os, parts.architecture, parts.variant) if parts and parts.os else None
+        platform = platform_of(parts) if parts and parts.os else None
         if request.kind == _LAYOUT:
             layout = LayoutName(request.ref, request.store, request.session)
             image = await self._control.work(build, lambda: self._solver.layout_image(build.client, layout, platform))

@@ -15,6 +15,7 @@ from lamina.builder.graph.vertex import Description, Edge, Location, ProgressGro
 from lamina.builder.source_policy import ALLOW_ALL, IMAGE, SourcePolicy
 from lamina.daemon.buildkit.messages import ops
 from lamina.daemon.buildkit.messages.control import Definition
+from lamina.daemon.buildkit.messages.control import Platform as PlatformMessage
 from lamina.daemon.buildkit.messages.source import Position
 from lamina.daemon.buildkit.operations import copied, exec_of, file_action_of
 from lamina.errors import InvalidInput, TooLarge, Unsupported
@@ -49,6 +50,11 @@ def own_image(name: str) -> str | None:
     """Return the ID of the result of a build that the name of a source stands for; None for other names."""
     repository, _, id = name.rpartition("@")
     return id if repository == RESULT else None
+
+
+def platform_of(message: PlatformMessage) -> Platform:
+    """Return a platform that a client names."""
+    return Platform(message.os, message.architecture, message.variant, message.os_version, message.os_features)
 
 
 def digest_of(operation: bytes) -> str:
@@ -97,7 +103,7 @@ class _Reading:
             raise InvalidInput("the graph runs in a circle", vertex=digest)
         inputs = tuple(Edge(self._vertices[source.digest], source.index) for source in op.inputs)
         operation = self._allowed(_operation(op))
-        platform = Platform(op.platform.os, op.platform.architecture, op.platform.variant) if op.platform else None
+        platform = platform_of(op.platform) if op.platform else None
         metadata = ops.OpMetadata.decode(self._metadata.get(digest, b""))
         description = _description(metadata, operation, tuple(_locations(self._source_map, digest)))
         return Vertex(digest, operation, inputs, platform, description)

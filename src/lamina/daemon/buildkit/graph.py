@@ -16,7 +16,8 @@ from lamina.images.image import Image
 
 def definition_of(image: Image) -> Definition:
     """Return the graph that stands for an image of this engine."""
-    platform = Platform(image.platform.architecture, image.platform.os, image.platform.variant)
+    own = image.platform
+    platform = Platform(own.architecture, own.os, own.variant, own.os_version, own.os_features)
     source = Op(source=SourceOp(f"docker-image://{RESULT}@{image.id}"), platform=platform).encode()
     digest = digest_of(source)
     end = Op((Input(digest),)).encode()

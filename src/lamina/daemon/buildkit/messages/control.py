@@ -88,6 +88,8 @@ class Platform(Message, frozen=True):
     architecture: Annotated[str, 1] = ""
     os: Annotated[str, 2] = ""
     variant: Annotated[str, 3] = ""
+    os_version: Annotated[str, 4] = ""
+    os_features: Annotated[tuple[str, ...], 5] = ()
 
 
 class Version(Message, frozen=True):
