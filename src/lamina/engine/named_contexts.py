@@ -22,7 +22,7 @@ from lamina.progress import ignore
 
 WHOLE = b"FROM scratch\nCOPY . /\n"  # a folder becomes an image: then COPY, FROM and mounts need no other rule for it
 _NOTHING = b"FROM scratch\n"
-_IMAGE = "docker-image://"
+_IMAGE = "docker-image"
 
 MakeImage = Callable[[], Image]
 OpenContext = Callable[[], BuildContext]
@@ -107,9 +107,10 @@ class ContextImages:
 
         Raise InvalidInput without a name.
         """
-        if not address.startswith(_IMAGE):
+        kind, _, rest = address.partition(":")
+        if kind != _IMAGE:
             return None
-        name = address.removeprefix(_IMAGE)
+        name = rest.removeprefix("//")
         if not name:
             raise InvalidInput(f"{address} names no image", advice="Write docker-image://NAME.")
         return self.empty if name == "scratch" else name

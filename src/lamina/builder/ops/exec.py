@@ -18,8 +18,8 @@ from lamina.builder.ops.outside import Outside
 from lamina.builder.ops.result import Result, write_layer
 from lamina.builder.run.command import StepTask, check_ended_well
 from lamina.builder.run.container import ContainerRunner
-from lamina.builder.run.mounts import StepFiles
 from lamina.builder.run.networks import StepNetworks
+from lamina.builder.run.step_files import StepFiles
 from lamina.builder.stage import DEFAULT_PATH
 from lamina.cancellation import Cancellation
 from lamina.errors import CommandFailed, Forbidden
