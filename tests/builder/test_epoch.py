@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import json
 import os
 import tarfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.builder.context.source import from_directory, from_remote
+from lamina.builder.ops.image_config import config_of
 from lamina.engine.named_contexts import NamedContexts
 from lamina.errors import InvalidInput
 from lamina.layers.tree import walk
@@ -144,3 +146,10 @@ def test_a_named_context_has_the_time_of_its_files(workshop: Workshop) -> None:
     rooms = replace(workshop.rooms, contexts=Dated({"src": "src"}))
     folder = workshop.context(f"ARG SOURCE_DATE_EPOCH=src\n{TEXT}", FILES)
     assert Workshop(rooms, workshop.folder).run(from_directory(folder)).epoch == COMMIT
+
+
+@pytest.mark.parametrize(("written", "created"), [(None, "2020-01-02T00:00:00Z"), ("2021-01-01T00:00:00Z",) * 2])
+def test_a_clients_config_has_the_time_of_its_last_step(written: str | None, created: str) -> None:
+    steps = [{"created": f"2020-01-0{day}T00:00:00Z", "empty_layer": True} for day in (1, 2)]
+    config = {"os": "linux", "architecture": "amd64", "history": steps} | ({"created": written} if written else {})
+    assert config_of(json.dumps(config).encode(), [], 7 * 10**18, None).created == created

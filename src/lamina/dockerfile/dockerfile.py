@@ -52,7 +52,9 @@ class Dockerfile:
         if index is None:
             names = [stage.name for stage in self.stages if stage.name]
             advice = did_you_mean(target, names) or f"Stages: {', '.join(names) or 'none has a name'}."
-            raise InvalidInput(f"failed to reach build target {target} in Dockerfile", advice=advice, target=target)
+            raise InvalidInput(
+                f"failed to reach build target {target} in Dockerfile", advice=advice, target=target, fix=advice
+            )
         return index
 
 

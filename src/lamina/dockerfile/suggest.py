@@ -6,6 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable
 
+_FAR = 3  # letters
+_LONGEST = 200  # letters of a word that are compared
+_QUOTED = re.compile(r'"([^"]+)"')
 _GUESS = re.compile(r"Did you mean (.+?)\?")
 
 
@@ -18,12 +21,27 @@ def did_you_mean(word: str, words: Iterable[str]) -> str | None:
 def with_guess(message: str, fix: str) -> tuple[str, str]:
     """Return a message with the near miss that the fix begins with, in BuildKit's form, and the rest of the fix.
 
-    Rule: moby/buildkit, util/suggest.
+    BuildKit guesses less: what differs from the last word of the message, or from a quoted one, in three letters or
+    more is left out. Rule: moby/buildkit, util/suggest.
     """
     guess = _GUESS.match(fix)
     if guess is None:
         return message, fix
-    return f"{message} (did you mean {guess[1].removeprefix('--')}?)", fix[guess.end() :].strip()
+    rest, near = fix[guess.end() :].strip(), guess[1].removeprefix("--")
+    words = [*_QUOTED.findall(message), message.split()[-1] if message.split() else ""]
+    if min(_distance(word.lstrip("-").lower(), near.lower()) for word in words) >= _FAR:
+        return message, rest
+    return f"{message} (did you mean {near}?)", rest
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters must be added, removed or replaced to make one word of the other (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(one[:_LONGEST], 1):
+        before, row = row, [number]
+        for column, known in enumerate(other[:_LONGEST], 1):
+            row.append(min(before[column] + 1, row[-1] + 1, before[column - 1] + (letter != known)))
+    return row[min(len(other), _LONGEST)]
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

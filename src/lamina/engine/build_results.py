@@ -67,7 +67,8 @@ class BuildResults:
             return with_inline_cache(self._rooms.images, item) if inline else item
 
         if len(platforms) < 2:
-            return Result((work(request.platform, client.console, client.cancellation),))
+            platform = str(platforms[0]) if platforms else ""  # which may be named twice
+            return Result((work(platform, client.console, client.cancellation),))
         whole = client.console or console_of(request, client.report)
         images = build_each(platforms, whole, client.cancellation, lambda each, part, stop: work(str(each), part, stop))
         return Result(tuple(images), several=True)

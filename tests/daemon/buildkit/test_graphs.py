@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from lamina.daemon.buildkit.definition import digest_of
-from lamina.daemon.buildkit.messages import control, gateway, ops
+from lamina.daemon.buildkit.messages import control, gateway, ops, policy
 from lamina.daemon.buildkit.messages.content import ReadRequest, ReadResponse
 from lamina.daemon.buildkit.messages.session import Empty
 from lamina.daemon.buildkit.messages.status import Vertex
 from lamina.daemon.buildkit.rpc import Call, Method
-from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound, Unsupported
+from lamina.errors import Forbidden, InvalidInput, LaminaError, NotFound
 from lamina.formats.config import ImageConfig
 from lamina.formats.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, Descriptor
 from lamina.formats.digest import Digest
@@ -266,14 +266,20 @@ def test_what_a_client_says_of_its_layout_is_not_believed(daemon: Daemon, broken
     drive(daemon, use, methods=offering(content))
 
 
-def test_rules_about_sources_are_not_ignored(daemon: Daemon) -> None:
+def test_rules_about_sources_hold_for_graphs(daemon: Daemon) -> None:
+    deny = policy.PolicyRule(1, policy.Selector("docker-image://*"))
+    source = defined(ops.Op(source=ops.SourceOp("docker-image://docker.io/library/busybox:latest")))
+
     async def use(build: Driver) -> None:
-        request = control.SolveRequest(build.ref, session=build.session, source_policy=b"\x08\x01")
-        with pytest.raises(Unsupported, match="source policies"):
-            await build.caller.unary(f"{CONTROL}Solve", request, control.SolveResponse)
         solved = build.begin()
-        with pytest.raises(Unsupported, match="source policies"):
-            await build.ask("Solve", gateway.SolveRequest(source_policies=(b"\x08\x01",)), gateway.SolveResponse)
+        for raw, error, message in (
+            (policy.Policy(1, (deny,)).encode(), Forbidden, "denied by policy"),
+            (b"\x08\x02", InvalidInput, "unknown version"),
+            (policy.Policy(rules=(policy.PolicyRule(),)).encode(), InvalidInput, "no selector"),
+        ):
+            request = gateway.SolveRequest(source, source_policies=(raw,), evaluate=True)
+            with pytest.raises(error, match=message):
+                await build.ask("Solve", request, gateway.SolveResponse)
         await build.give_back()
         await solved
 

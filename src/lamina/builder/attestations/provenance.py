@@ -51,6 +51,8 @@ def provenance(
     if facts.folders:
         request["locals"] = [{"name": name} for name in facts.folders]
     metadata: dict[str, Any] = {"vcs": dict(facts.vcs)} if facts.vcs else {}
+    if options.full:
+        metadata["source"] = {"infos": []}
     if options.full and dockerfile:
         name = facts.dockerfile or "Dockerfile"
         text = base64.b64encode(dockerfile.encode("utf-8", "surrogateescape")).decode()

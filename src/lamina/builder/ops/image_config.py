@@ -40,8 +40,10 @@ def config_of(raw: bytes, diff_ids: Sequence[Digest], time_ns: int, platform: Pl
     changes: dict[str, object] = {}
     if history != config.history:
         changes["history"] = history
-    if config.created is None and created is not None:
-        changes["created"] = created
+    if config.created is None:
+        # Rule: moby/buildkit, exporter/containerimage/writer.go, patchImageConfig.
+        latest = next((step.created for step in reversed(history) if step.created), created)
+        changes |= {"created": latest} if latest is not None else {}
     return config.replace(**changes) if changes else config
 
 

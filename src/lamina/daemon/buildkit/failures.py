@@ -132,6 +132,8 @@ def failure_of(error: BaseException) -> str:
     if "missing_source" in error.facts:
         path = error.facts["missing_source"]
         message = f'failed to compute cache key: failed to calculate checksum of ref context: "/{path}": not found'
+    if message.startswith("failed to reach build target") and "target" in error.facts:
+        message = f'target stage "{error.facts["target"]}" could not be found'
     fix = error.facts.get("fix")  # the advice without the Dockerfile's lines, which clients show by themselves
     if not fix:
         return message
