@@ -14,6 +14,7 @@ from typing import cast
 from aiohttp import web
 
 from lamina.api.containers import LogConfig, Ulimit
+from lamina.daemon.collection import collect_rarely
 from lamina.daemon.config import Options, listen_on
 from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
@@ -60,6 +61,7 @@ def serve(options: Options) -> None:
             end.callback(dashboard.close)
         engine = end.enter_context(Engine(options.data_root, options.exec_root, settings=engine_settings(options)))
         engine.start()
+        collect_rarely()
         asyncio.run(_run(engine, options, listeners, dashboard, manager))
         if not options.live_restore:
             engine.containers.stop_all(options.shutdown_timeout)
