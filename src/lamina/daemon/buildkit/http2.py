@@ -27,6 +27,7 @@ from h2.events import (
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
+from lamina.daemon.buildkit.data_frames import DataFrames
 from lamina.daemon.buildkit.streams import Headers, Stream
 from lamina.errors import Cancelled, Unavailable
 
@@ -69,6 +70,7 @@ class Http2:
         self._h2.local_settings = Settings(client=accept is None, initial_values=_SETTINGS)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_CONNECTION_WINDOW)
+        self._frames = DataFrames(is_server=accept is not None)
         self._flush()
 
     def open(self, headers: Headers) -> Stream:
@@ -84,8 +86,7 @@ class Http2:
     def feed(self, data: bytes) -> None:
         """Take bytes that arrived. A violation of the protocol closes the connection."""
         try:
-            events = self._h2.receive_data(data)
-            for event in events:
+            for event in self._h2.receive_data(self._frames.joined(data)):
                 self._handle(event)
         except (H2Error, UnicodeDecodeError, ValueError):
             with suppress(H2Error):
