@@ -151,7 +151,7 @@ class ContextTree(SpooledFiles):
 
     def begin(self, stat: Stat) -> Incoming:
         """Make room for the bytes of a file that was added."""
-        entry = replace(self._nodes[stat.path].entry, size=stat.size)
+        entry = _sized(self._nodes[stat.path].entry, stat.size)
         room = max(stat.size, 0)
         incoming = Incoming(stat.path, self._end, room, hashlib.sha256(sum_header(entry)))
         self._end += room
@@ -175,8 +175,7 @@ class ContextTree(SpooledFiles):
     def end(self, incoming: Incoming, stat: Stat) -> None:
         """Note that a file is whole."""
         node = self._nodes[incoming.path]
-        entry = replace(node.entry, size=incoming.size, data_offset=incoming.offset)
-        self._nodes[incoming.path] = replace(node, entry=entry)
+        self._nodes[incoming.path] = Node(_sized(node.entry, incoming.size, incoming.offset), node.ino, node.nlink)
         if incoming.size == stat.size:
             sum_ = self.sums[incoming.path] = incoming.hasher.hexdigest()
             self.rows[os.fsencode(stat.path)] = Row(stat.size, stat.mtime_ns, stat.mode, incoming.offset, sum_)
@@ -188,3 +187,8 @@ class ContextTree(SpooledFiles):
             self._nodes[path] = replace(original, entry=replace(original.entry, path=path))
             if target in self.sums:
                 self.sums[path] = self.sums[target]  # as for the members of a tar
+
+
+def _sized(entry: Entry, size: int, offset: int = -1) -> Entry:
+    """Return the entry of a file with another size. It runs for every file, and dataclasses.replace is much slower."""
+    return Entry(entry.path, entry.type, entry.mode, size=size, mtime_ns=entry.mtime_ns, data_offset=offset)

@@ -19,6 +19,7 @@ from lamina.errors import InvalidInput
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MOST_VALUES = 200_000  # values in one message: an empty one takes two bytes on the wire and a hundred in memory
 _DEEPEST = 64  # messages in messages
+_MOST_IN_BYTE = 0x7F  # of a number's value
 _MASK = (1 << 64) - 1
 _SIGN = 1 << 63
 
@@ -172,7 +173,9 @@ def _parts(raw: bytes) -> Iterator[tuple[int, int, Value]]:
     """Yield number, wire type and value of each field: a number, or bytes."""
     position, end = 0, len(raw)
     while position < end:
-        tag, position = _read_varint(raw, position)
+        tag, position = raw[position], position + 1  # nearly all numbers take one byte
+        if tag > _MOST_IN_BYTE:
+            tag, position = _read_varint(raw, position - 1)
         number, wire = tag >> 3, tag & 7
         value: int | bytes
         if wire == _VARINT:
@@ -198,6 +201,8 @@ def _packed(raw: bytes) -> Iterator[int]:
 
 
 def _read_varint(raw: bytes, position: int) -> tuple[int, int]:
+    if position < len(raw) and raw[position] <= _MOST_IN_BYTE:
+        return raw[position], position + 1
     value = shift = 0
     while True:
         if position >= len(raw) or shift > 63:
