@@ -147,3 +147,24 @@ def test_chain_ids_follow_the_specification() -> None:
     ab = Digest.of(f"{a} {b}".encode())
     assert chain_ids([a, b, c]) == [str(a), str(ab), str(Digest.of(f"{ab} {c}".encode()))]
     assert chain_ids([]) == []
+
+
+def test_images_of_one_build_share_their_steps_and_layers() -> None:
+    steps = [History("2024-01-01T00:00:00Z", f"step {number}") for number in range(3)]
+    layers = [Digest.of(step.created_by.encode()) for step in steps]
+    below = ImageConfig.build(diff_ids=layers[:2], history=steps[:2])
+    above = ImageConfig.build(diff_ids=layers, history=steps)
+    assert all(one is other for one, other in zip(below.history, above.history, strict=False))
+    assert all(one is other for one, other in zip(below.diff_ids, above.diff_ids, strict=False))
+
+
+def test_a_step_is_not_taken_for_one_that_looks_alike() -> None:
+    right = {"created_by": "once more", "empty_layer": True}
+    assert parse_history([right])[0].empty_layer
+    for wrong in ({**right, "empty_layer": 1}, {**right, "empty_layer": ["x"]}, {**right, "created_by": {}}):
+        with pytest.raises(InvalidInput, match=r"history\[1\]"):
+            parse_history([right, wrong])
+
+
+def parse_history(steps: list[dict[str, object]]) -> tuple[History, ...]:
+    return ImageConfig.parse(json.dumps({"rootfs": {"type": "layers"}, "history": steps}).encode()).history

@@ -6,7 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -20,6 +20,7 @@ from lamina.images.config_changes import inherit
 from lamina.images.create import CommitOptions, import_tar
 from lamina.layers.entry import Entry, EntryType
 from lamina.layers.layer_writer import LayerBuilder
+from lamina.store.layers import LayerSizes, LayerStore
 from support.gallery import Gallery
 from support.tars import tar
 
@@ -140,3 +141,24 @@ def test_what_a_config_leaves_open_comes_from_below() -> None:
     assert inherit(RunConfig(entrypoint=("mine",)), below).cmd is None
     assert inherit(RunConfig(cmd=("mine",)), below).entrypoint == ("e",)
     assert inherit(RunConfig(entrypoint=()), below).entrypoint == ()
+
+
+def test_a_child_asks_for_the_sizes_of_its_own_layers_alone(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = gallery.image({"a": b"123"}, {"b": b"12"})
+    asked: list[int] = []
+    sizes = LayerStore.sizes
+
+    def note(self: LayerStore, diff_ids: Sequence[Digest]) -> list[LayerSizes]:
+        asked.append(len(diff_ids))
+        return sizes(self, diff_ids)
+
+    monkeypatch.setattr(LayerStore, "sizes", note)
+    child = gallery.image({"c": b"1"}, parent=parent)
+    assert asked == [1]
+    assert child.layer_sizes == (3, 2, 1)
+    assert [layer.size for layer in child.layers] == [layer.tar.stat().st_size for layer in child.layers]
+    other = child.config.replace(diff_ids=child.config.diff_ids[::-1], author="another order")
+    with gallery.store.lease():
+        turned = gallery.images.create(other, parent=parent.id)
+    assert turned.layer_sizes == (1, 2, 3), "the sizes of a parent say nothing of layers in another order"
+    assert asked == [1, 3]

@@ -26,6 +26,14 @@ class _Basis(NamedTuple):
     link_names: tuple[str, ...]
     generation: int
 
+    def is_of(
+        self, record: Record, endpoints: dict[str, Endpoint], link_names: tuple[str, ...], generation: int
+    ) -> bool:
+        """Return whether a summary of these would be the same."""
+        if self.generation != generation or self.link_names != link_names:
+            return False
+        return (self.record is record or self.record == record) and self.endpoints == endpoints
+
 
 class Summaries:
     """The summaries of one engine's containers. Thread-safe."""
@@ -67,9 +75,9 @@ class Summaries:
 
     def _get(self, container: Container, link_names: tuple[str, ...], generation: int) -> ContainerSummary:
         record = container.record
-        basis = _Basis(record, endpoints_of(record, self._rooms), link_names, generation)
+        endpoints = endpoints_of(record, self._rooms)
         entry = self._kept.get(container.id)
-        if entry is None or entry[0] != basis:
+        if entry is None or not entry[0].is_of(record, endpoints, link_names, generation):
             item = summary(container, self._rooms, link_names)
         else:
             item = entry[1]
@@ -77,5 +85,5 @@ class Summaries:
                 return item
             item = replace(item, status=status)
         if item.record is record:  # it has not changed meanwhile
-            self._kept.put(container.id, (basis, item))
+            self._kept.put(container.id, (_Basis(record, endpoints, link_names, generation), item))
         return item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -131,9 +132,13 @@ def chain_ids(diff_ids: Iterable[Digest]) -> list[str]:
     """Return the chain ID of the stack up to each layer, bottom first, as text (config.md, "Layer ChainID")."""
     chains: list[str] = []
     for diff_id in diff_ids:
-        text = str(diff_id)
-        chains.append(f"sha256:{sha256(f'{chains[-1]} {text}'.encode()).hexdigest()}" if chains else text)
+        chains.append(_chain_id(chains[-1], diff_id) if chains else str(diff_id))
     return chains
+
+
+@lru_cache(maxsize=4096)  # each step of a build has the stack of the step before it, and one layer more
+def _chain_id(below: str, diff_id: str) -> str:
+    return f"sha256:{sha256(f'{below} {diff_id}'.encode()).hexdigest()}"
 
 
 def _changed(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,13 +197,38 @@ def _diff_ids(written: tuple[str, ...]) -> tuple[Digest, ...]:
     diff_ids = []
     for position, item in enumerate(written):
         try:
-            diff_ids.append(Digest.parse(item))
+            diff_ids.append(_diff_id(item))
         except InvalidInput as error:
             raise bad_field(WHAT, f"rootfs.diff_ids[{position}]", error.message) from error
     return tuple(diff_ids)
 
 
+@lru_cache(maxsize=4096)
+def _diff_id(text: str) -> Digest:
+    return Digest.parse(text)
+
+
 def _history(step: Mapping[str, Any], position: int) -> History:
+    """Return a step. Images of one build share their steps, so each is checked and kept once."""
+    values = tuple(map(step.get, _STEP_MEMBERS))
+    if sum(len(value) for value in values if isinstance(value, str)) > _SHARED_STEP:
+        return _checked_history(step, position)
+    try:
+        return _shared_history(*values)
+    except (TypeError, InvalidInput):  # of a kind that cannot be a key, or must not be there
+        return _checked_history(step, position)
+
+
+_STEP_MEMBERS = ("created", "created_by", "comment", "author", "empty_layer")
+_SHARED_STEP = 2048  # characters; longer steps would take too much memory
+
+
+@lru_cache(maxsize=4096, typed=True)  # `true` is no 1
+def _shared_history(*values: Any) -> History:
+    return _checked_history(dict(zip(_STEP_MEMBERS, values, strict=True)), 0)
+
+
+def _checked_history(step: Mapping[str, Any], position: int) -> History:
     where = f"history[{position}]."
     empty = step.get("empty_layer")
     if empty is not None and not isinstance(empty, bool):

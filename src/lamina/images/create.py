@@ -81,11 +81,11 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
     manifest = str(image.manifest.digest) if image.manifest else ""
     if image.manifest and image.manifest.config.digest != image_id:
         raise InvalidInput(f"manifest {manifest} is of image {image.manifest.config.digest}, not {image_id}")
-    sizes = catalog.store.layers.sizes(image.config.diff_ids)
+    layer_sizes, tar_sizes = _sizes(catalog, tx, image)
     record = ImageRecord(
         made=before.made if before else now(),
-        layer_sizes=tuple(size.file_bytes for size in sizes),
-        tar_sizes=tuple(size.tar_bytes for size in sizes),
+        layer_sizes=layer_sizes,
+        tar_sizes=tar_sizes,
         references=before.references if before else (),
         parent=_parent(tx, image.parent, together) or (before.parent if before else ""),
         manifest=manifest or (before.manifest if before else ""),
@@ -98,6 +98,21 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
     tx.link(owner(image_id), documents, image.config.diff_ids)
     write_record(tx, image_id, record)
     return add_names(tx, image_id, image.references) if image.references else {}
+
+
+def _sizes(catalog: ImageCatalog, tx: Transaction, image: NewImage) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the bytes of the files in each layer, and of each layer's tar. Raise NotFound for a layer that is missing.
+
+    The sizes of the layers of the parent, which holds them, are in its record: a build of n layers asks for n, not n².
+    """
+    diff_ids = image.config.diff_ids
+    parent = read_record(tx, image.parent) if image.parent is not None else None
+    shared = len(parent.tar_sizes) if parent is not None else 0
+    if image.parent is None or parent is None or catalog.config(image.parent).diff_ids != diff_ids[:shared]:
+        parent, shared = ImageRecord(made=""), 0
+    sizes = catalog.store.layers.sizes(diff_ids[shared:])
+    layer_sizes = (*parent.layer_sizes, *(size.file_bytes for size in sizes))
+    return layer_sizes, (*parent.tar_sizes, *(size.tar_bytes for size in sizes))
 
 
 def _parent(tx: Transaction, parent: Digest | None, together: set[Digest]) -> str:

@@ -111,7 +111,7 @@ class Store:
                     changes = Transaction(connection, self._content.reserve.give_up)
                     yield changes
                     until_committed.enter_context(self._content.leases.lock)
-                    released = unneeded(connection, changes.released, self._content.leases.held())
+                    released = self._unneeded(connection, changes.released)
                     files = self._content.drop(connection, released)
             for bucket in changes.touched:
                 self._generations[bucket] += 1
@@ -131,9 +131,13 @@ class Store:
                 changes = Transaction(connection, ignore)
                 yield changes
                 with self._content.leases.lock:
-                    released = unneeded(connection, changes.released, self._content.leases.held())
+                    released = self._unneeded(connection, changes.released)
                 changes.dropped = tuple(Digest.parse(row.digest) for row in released)
                 raise _TakenBack
+
+    def _unneeded(self, connection: sqlite3.Connection, released: set[str]) -> list[Row]:
+        """Return what nothing needs of `released`. Call it with the lock of the leases held."""
+        return unneeded(connection, released, self._content.leases.held()) if released else []
 
     def generation(self, *buckets: str) -> int:
         """Return a number that is higher after each change of a document in one of `buckets`.
