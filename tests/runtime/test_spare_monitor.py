@@ -13,8 +13,6 @@ from lamina.runtime.runtime import Runtime
 from lamina.runtime.task import Task
 from support.waiting import eventually
 
-from .conftest import NAME, container
-
 pytestmark = pytest.mark.root
 
 
@@ -47,8 +45,7 @@ def polls(pid: int) -> bool:
 
 
 def only_spare(runtime: Runtime) -> int:
-    """Return the one that waits, which has made its launcher by then."""
-    eventually(lambda: len(spares(runtime)) == 1 and children(spares(runtime)[0]))
+    eventually(lambda: len(spares(runtime)) == 1)
     return spares(runtime)[0]
 
 
@@ -74,10 +71,8 @@ def test_a_killed_one_is_replaced(start: Callable[..., Task], runtime: Runtime) 
 def test_it_ends_with_the_engine_and_monitors_stay(start: Callable[..., Task], runtime: Runtime) -> None:
     task = start("sleep 100")
     spare = only_spare(runtime)
-    launcher = children(spare)[0]
     runtime.spawner.close()
     assert not is_there(spare)
-    assert not is_there(launcher)
     assert Path(f"/proc/{task._monitor}").exists()
 
 
@@ -88,35 +83,3 @@ def test_it_ends_with_a_killed_fork_server(start: Callable[..., Task], runtime: 
     assert process is not None
     process.kill()
     eventually(lambda: not Path(f"/proc/{spare}").exists())
-
-
-def test_its_launcher_becomes_the_runtime_program_once(start: Callable[..., Task], runtime: Runtime) -> None:
-    start("true")
-    spare = only_spare(runtime)
-    launcher = children(spare)[0]
-    assert Path(f"/proc/{launcher}/comm").read_text() == "lamina-launcher\n"
-    task = start("sleep 100")
-    assert task._monitor == spare
-    # A process that crun needs on the way may take a moment to end, and holds the task as its child until then.
-    eventually(lambda: children(spare) == [task.pid])
-
-
-def test_without_its_launcher_it_forks(start: Callable[..., Task], runtime: Runtime) -> None:
-    start("true")
-    spare = only_spare(runtime)
-    launcher = children(spare)[0]
-    os.kill(launcher, signal.SIGKILL)
-    eventually(lambda: not is_there(launcher))
-    task = start("exit 3")
-    assert task._monitor == spare
-    status = task.wait(10)
-    assert status is not None
-    assert status.code == 3
-
-
-def test_a_launcher_ends_with_a_monitor_that_is_not_needed(runtime: Runtime, busybox_tree: Path) -> None:
-    task = runtime.create(f"{NAME}-unused", container("true"), busybox_tree)
-    eventually(lambda: children(task._monitor))
-    launcher = children(task._monitor)[0]
-    task.delete()
-    assert not is_there(launcher)

@@ -51,7 +51,10 @@ class Placement:
         )
 
     def document(self, root: Path, userns: UserNamespace | None = None) -> dict[str, Any]:
-        """Return what `monitor.rootmounts` reads, for a container with the users of `userns`."""
+        """Return what `monitor.rootmounts` reads, for a container with the users of `userns`.
+
+        `foreign` says that a source is not ours and may hang, as network file systems do.
+        """
         ids = userns.ids if userns else None
         return {
             "root": os.fspath(root),
@@ -59,6 +62,7 @@ class Placement:
             "nodes": [_node(device, ids) for device in self.nodes],
             "userns": os.fspath(userns.path) if userns else "",
             "owner": ids.root if ids else None,
+            "foreign": any(isinstance(mount, BindMount) and not mount.own for mount in self.mounts),
         }
 
 

@@ -54,7 +54,7 @@ class BindMount:
     """A host path seen inside. `propagation` is one of mount(8)'s words: rprivate, rslave, rshared, private, …
 
     `read_only_below` makes what is mounted below read-only as well. `idmapped` shows the owners as the container's user
-    namespace maps them.
+    namespace maps them. `own` is a file that lamina made in a folder of its own: no file system that may hang.
     """
 
     source: str
@@ -65,6 +65,7 @@ class BindMount:
     options: tuple[str, ...] = ()
     read_only_below: bool = False
     idmapped: bool = False
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

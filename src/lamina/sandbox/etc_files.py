@@ -80,7 +80,7 @@ def file_mounts(spec: SandboxSpec) -> tuple[BindMount, ...]:
     folder = spec.donors["network"].folder if "network" in spec.donors else spec.folder
     taken = {point.destination for point in spec.mounts}
     return tuple(
-        BindMount(str(folder / name), f"/etc/{name}", read_only=spec.host.readonly_rootfs)
+        BindMount(str(folder / name), f"/etc/{name}", read_only=spec.host.readonly_rootfs, own=True)
         for name in NAMES
         if f"/etc/{name}" not in taken
     )

@@ -16,7 +16,6 @@ from typing import Any
 
 from lamina.runtime.monitor import protocol
 from lamina.runtime.monitor.cgroup import OomWatch, kill_all, oom_kills, remove
-from lamina.runtime.monitor.launcher import Launcher
 from lamina.runtime.monitor.loop import READ, Loop
 from lamina.runtime.monitor.output import Output
 from lamina.runtime.monitor.peers import Peers
@@ -36,11 +35,10 @@ Answer = Callable[[dict[str, Any]], None]
 class Monitor:
     """States: created → starting → running → ended. A start that fails leads to ended as well."""
 
-    def __init__(self, job: Job, listener: socket.socket, launcher: Launcher | None, program: int = -1) -> None:
+    def __init__(self, job: Job, listener: socket.socket, program: int = -1) -> None:
         """`program` is a descriptor of the runtime program, where there is one, to be executed instead of the file that
-        `job` names. Without a `launcher` a process is forked for it."""
+        `job` names."""
         self._job = job
-        self._launcher = launcher
         self._program = program
         self._loop = Loop()
         self._output = Output(self._loop, job.log, self._last_client_gone)
@@ -69,8 +67,6 @@ class Monitor:
         for connection in asking:
             self._peers.hear_now(connection)
         self._loop.run()
-        if self._launcher is not None:
-            self._launcher.close()
 
     # -- what peers ask -----------------------------------------------------------------------------------------
 
@@ -106,8 +102,7 @@ class Monitor:
         stdio = (self._given[0], self._given[1], self._given[2]) if self._given else (-1, -1, -1)
         mounts = self._path(protocol.MOUNTS_FILE) if self._job.delete else ""
         launch = Launch(command, self._job.directory, self._job.hide, mounts)
-        begin = self._launcher.launch if self._launcher is not None else spawn
-        launched = self._launching = begin(launch, stdio, self._program)
+        launched = self._launching = spawn(launch, stdio, self._program)
         self._loop.later(self._job.start_seconds, lambda: self._overdue(launched, "late"))
 
     def abort(self) -> bool:

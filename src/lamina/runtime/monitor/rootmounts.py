@@ -1,14 +1,14 @@
 """Mounts and device nodes in a container's root, made by descriptors before the runtime program starts.
 
-The process that becomes the runtime program does this, in a mount namespace of its own. The kernel resolves each path
-inside the root (openat2 RESOLVE_IN_ROOT), through what was mounted before, and the mount is attached to what was
-opened: a name that changes meanwhile changes nothing. The runtime binds the whole tree, with what is mounted in it.
+This is done in the mount namespace of the runtime program alone, by the process that becomes it or the thread that
+starts it. The kernel resolves each path inside the root (openat2 RESOLVE_IN_ROOT), through what was mounted before, and
+the mount is attached to what was opened: a name that changes meanwhile changes nothing. The runtime binds the whole
+tree, with what is mounted in it.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -62,23 +62,41 @@ class RootMounts:
         self._mounts: Sequence[Mapping[str, Any]] = document["mounts"]
         self._nodes: Sequence[Mapping[str, Any]] = document["nodes"]
         self._owner = tuple(document["owner"]) if document.get("owner") else None
+        self._sources: list[int] = []
         userns = os.open(document["userns"], os.O_RDONLY | os.O_CLOEXEC) if document.get("userns") else -1
-        self._sources = [_opened(entry, userns) for entry in self._mounts]
+        try:
+            for entry in self._mounts:
+                self._sources.append(_opened(entry, userns))
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            if userns >= 0:
+                os.close(userns)
 
-    @classmethod
-    def load(cls, path: str) -> RootMounts:
-        """Return those that the file at `path` lists."""
-        with open(path, "rb") as file:
-            return cls(json.load(file))
+    def __enter__(self) -> RootMounts:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open. Mounts stay where they are attached."""
+        for descriptor in (*self._sources, self._root):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._sources, self._root = [], -1
 
     def attach(self) -> None:
-        """Mount and make everything in the mount namespace that this process is in by now.
+        """Mount and make everything in the mount namespace that this thread is in by now.
 
         Raise InvalidInput, naming the path, for what is not possible, and where the runtime program would be led
         astray.
         """
         self._root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mount("none", mount_of(self._root).target, flags=MS_PRIVATE)  # so that nothing of it shows on the host
+        mount(
+            "none", mount_of(self._root, "thread-self").target, flags=MS_PRIVATE
+        )  # so that nothing of it shows on the host
         if self._owner:
             self._open_to_all()
         with making_files_of(self._owner):
@@ -96,10 +114,11 @@ class RootMounts:
             os.chmod(ROOT_PLACE, 0o711)  # whatever the umask
         place = os.open(ROOT_PLACE, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         tree = open_tree(self._path, OPEN_TREE_CLONE | AT_RECURSIVE)
-        mount("none", mount_of(place).target, flags=MS_SLAVE)  # the sources of binds go on to propagate
+        mount("none", mount_of(place, "thread-self").target, flags=MS_SLAVE)  # the sources of binds go on to propagate
         move_mount_onto(tree, place)
         for descriptor in (tree, place, self._root):
             os.close(descriptor)
+        self._root = -1
         self._root = os.open(ROOT_PLACE, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _mount(self, entry: Mapping[str, Any], source: int) -> None:

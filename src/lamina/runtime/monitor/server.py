@@ -24,7 +24,6 @@ from lamina.linux.files import make_private_by_default
 from lamina.linux.processes import become_subreaper, name_process, set_limit
 from lamina.linux.sealed import SealedPrograms
 from lamina.runtime.monitor import protocol
-from lamina.runtime.monitor.launcher import Launcher
 from lamina.runtime.monitor.monitor import Monitor
 from lamina.runtime.monitor.peers import ignore_signals
 from lamina.runtime.monitor.programs import Launch, spawn, wait_at_most
@@ -132,21 +131,17 @@ def _wait_for_request(control: socket.socket, servers_end: socket.socket) -> Non
     """Be a monitor as soon as a request comes, or end with the server."""
     servers_end.close()
     _become_monitor()
-    launcher = Launcher(close=[control.fileno()])
     with control:
         raw, fds, _, _ = socket.recv_fds(control, MESSAGE_LIMIT, _DESCRIPTORS)
     if not raw:
-        launcher.close()
         return
     request = json.loads(raw)
-    _run(lambda: _serve(request, fds, launcher), request)
+    _run(lambda: _serve(request, fds), request)
 
 
 def _monitor(request: dict[str, Any], fds: list[int]) -> None:
     _become_monitor()
-    # One that is to start at once has no time in which its launcher could be made.
-    launcher = None if request["connections"] > 1 else Launcher(close=fds)
-    _serve(request, fds, launcher)
+    _serve(request, fds)
 
 
 def _become_monitor() -> None:
@@ -156,11 +151,11 @@ def _become_monitor() -> None:
     os.chdir("/")
 
 
-def _serve(request: dict[str, Any], fds: list[int], launcher: Launcher | None) -> None:
+def _serve(request: dict[str, Any], fds: list[int]) -> None:
     job = protocol.Job.load(request["job"])
     count = 1 + request["connections"]
     listener, *connections = (socket.socket(fileno=fd) for fd in fds[:count])
-    Monitor(job, listener, launcher, fds[count] if len(fds) > count else -1).run(connections)
+    Monitor(job, listener, fds[count] if len(fds) > count else -1).run(connections)
 
 
 def _command(request: dict[str, Any], fds: list[int]) -> None:
