@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from engines.rows import Row, rows, set_up, tear_down, write_archives
 from engines.samples import Outcome, Result, Sample
 from engines.subjects import Subject, failure
 
+import lamina
 from base import busybox_tar
 from lamina.errors import LaminaError
 
@@ -44,6 +46,7 @@ def main() -> None:
         sys.exit("the bench needs root: other engines do")
     if _INSIDE not in os.environ:
         _enter_namespaces()
+    compileall.compile_dir(Path(lamina.__file__).parent, quiet=1)  # as pip does when it installs the package
     options.output.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
     begin = time.monotonic()
