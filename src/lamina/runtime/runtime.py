@@ -55,7 +55,7 @@ class Runtime(TaskHost):
         try:
             cgroup = os.path.join(spec.cgroup_parent or "/lamina", id)
             job = self._job(program, id, directory, spec, cgroup, log, stdin, stdin_once)
-            protocol.write_atomically(str(directory / protocol.JOB_FILE), {"job": job.dump(), "cgroup": cgroup})
+            protocol.write_atomically(str(directory / protocol.JOB_FILE), {"cgroup": cgroup})
             task = Task(self, id, directory, cgroup, on_exit, on_oom)
             self.fork(job, task)
             if rootfs is not None:

@@ -27,8 +27,6 @@ class Warmth:
     def __init__(self, hierarchies: Sequence[str]) -> None:
         self._hierarchies = hierarchies
         self._lock = threading.Lock()
-        self._cooled = threading.Event()  # nothing is expected any more
-        self._cooled.set()
         self._until = 0.0
         self._starts = 0
         self._moving = False
@@ -37,7 +35,6 @@ class Warmth:
         """Prepare for a start that comes soon; costs little."""
         with self._lock:
             self._until = time.monotonic() + _WARM_SECONDS
-            self._cooled.clear()
             if self._moving:
                 return
             self._moving = True
@@ -56,7 +53,6 @@ class Warmth:
                 self._starts -= 1
                 if not self._starts:
                     self._until = 0.0
-                    self._cooled.set()
 
     def _move(self) -> None:
         # Looked up anew each time: somebody may have moved this process since.
@@ -71,7 +67,7 @@ class Warmth:
             with open(path, "wb", buffering=0) as file:
                 while time.monotonic() < self._until:
                     file.write(b"0")  # 0 names the writer itself (cgroups(7))
-                    self._cooled.wait(_MOVE_SECONDS)
+                    time.sleep(_MOVE_SECONDS)  # the end may wait for as long
         except OSError:
             return
 

@@ -128,9 +128,16 @@ def abilities(layout: Layout) -> Abilities:
     """Return what the hierarchies of `layout` can do."""
     if layout.v2 and layout.unified is not None:
         return _unified(layout.unified)
+    return _by_controller(tuple(layout.controllers.items()))
+
+
+@cache
+def _by_controller(controllers: tuple[tuple[str, Path], ...]) -> Abilities:
+    """Return what hierarchies of v1 can do. Their files are the kernel's, and do not change while it runs."""
+    roots = dict(controllers)
 
     def has(controller: str, file: str) -> bool:
-        root = layout.controllers.get(controller)
+        root = roots.get(controller)
         return root is not None and (root / file).exists()
 
     return Abilities(
@@ -142,8 +149,8 @@ def abilities(layout: Layout) -> Abilities:
         cpu_shares=has("cpu", "cpu.shares"),
         cpu_quota=has("cpu", "cpu.cfs_quota_us"),
         cpu_realtime=has("cpu", "cpu.rt_runtime_us"),
-        cpuset="cpuset" in layout.controllers,
-        pids="pids" in layout.controllers,
+        cpuset="cpuset" in roots,
+        pids="pids" in roots,
         io_weight=has("blkio", "blkio.weight") or has("blkio", "blkio.bfq.weight"),
         io_weight_device=has("blkio", "blkio.weight_device") or has("blkio", "blkio.bfq.weight_device"),
         io_throttle=has("blkio", "blkio.throttle.read_bps_device"),

@@ -112,7 +112,8 @@ class Job:
     owner: tuple[int, int] | None = None
 
     def dump(self) -> dict[str, Any]:
-        return asdict(self)
+        document = {name: getattr(self, name) for name in self.__slots__}
+        return {**document, "log": asdict(self.log) if self.log else None}
 
     @classmethod
     def load(cls, document: dict[str, Any]) -> Job:
