@@ -100,6 +100,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def text(kind: int, value: str) -> bytes:
+    """Return an attribute that holds text, with the zero byte that ends it."""
     return attribute(kind, value.encode() + b"\0")
 
 

@@ -81,7 +81,7 @@ def _spawn_from_thread(launch: Launch, stdio: tuple[int, int, int], program: int
 
     def work() -> None:
         try:
-            with suppress(InvalidInput, OSError):
+            with suppress(InvalidInput, OSError):  # whatever fails, fails in a forked child as well, which reports it
                 document = _read(launch.mounts)
                 if not document.get("foreign"):
                     unshare(CLONE_FS)
