@@ -89,7 +89,7 @@ def _create(catalog: ImageCatalog, tx: Transaction, image: NewImage, together: s
         references=before.references if before else (),
         parent=_parent(tx, image.parent, together) or (before.parent if before else ""),
         manifest=manifest or (before.manifest if before else ""),
-        local_manifest=str(manifest_over(image.config, [size.tar_bytes for size in sizes]).digest),
+        local_manifest=str(manifest_over(image.config, tar_sizes).digest),
         tagged=before.tagged if before else "",
         built=now() if image.built else before.built if before else "",
         indexes=before.indexes if before else {},
