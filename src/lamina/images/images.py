@@ -28,6 +28,7 @@ from lamina.images.filters import LIST_FILTERS, PRUNE_FILTERS, ImageFilters
 from lamina.images.image import Image, ImageUser, Users, check_platform, no_users
 from lamina.images.indexes import Indexes, Statement
 from lamina.images.listing import HistoryStep, ImagesUsage, ListedImage, Listing, history
+from lamina.images.platform_removal import remove_platforms
 from lamina.images.record import add_names, check_tag, children
 from lamina.images.remove import Deleted, Pruned, Removal, Untagged, prune, remove
 from lamina.images.remove import plan as plan_removal
@@ -129,12 +130,27 @@ class Images(images.Images):
 
     def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
         removed = remove(self.catalog, self.users, reference, force=force, prune=prune)
+        self._publish_removal(removed)
+        return removed
+
+    def remove_platforms(self, reference: str, platforms: Sequence[str], *, force: bool = False) -> list[Removal]:
+        """Remove the images for these platforms from what a name means; with the last one the name goes.
+
+        Raise NotFound when there is none, Conflict, InvalidInput.
+        """
+        chosen = [Platform.parse(text) for text in several_texts("platforms", platforms)]
+        removed = remove_platforms(self.catalog, self.indexes, self.users, reference, chosen, force=force)
+        if removed is None:
+            return self.remove(reference, force=force)
+        self._publish_removal(removed)
+        return removed
+
+    def _publish_removal(self, removed: Sequence[Removal]) -> None:
         for item in removed:
             if isinstance(item, Untagged):
                 self._publish_id("untag", item.image_id, {"name": str(item.image_id)})
             elif isinstance(item, Deleted) and item.is_image:
                 self._publish_id("delete", item.digest, {**item.labels, "name": str(item.digest)})
-        return removed
 
     def removal_plan(self, reference: str, *, force: bool = False, prune: bool = True) -> Pruned:
         return plan_removal(self.catalog, self.users, reference, force=force, prune=prune)

@@ -98,7 +98,7 @@ def _run(
         with transaction() as tx:
             if find(tx, name) != image_id:
                 continue  # the name moved in between
-            work = _RemovalRun(catalog, tx, in_use)
+            work = RemovalRun(catalog, tx, in_use)
             work.run(image_id, _Wish(name, by_id, force, prune))
         return work.report(set(tx.dropped))
 
@@ -119,7 +119,7 @@ def _users_of_line(catalog: ImageCatalog, users: Users, image_id: Digest) -> dic
     return users_by_image
 
 
-class _RemovalRun:
+class RemovalRun:
     """One removal inside its transaction."""
 
     def __init__(self, catalog: ImageCatalog, tx: Transaction, users: dict[Digest, Sequence[ImageUser]]) -> None:
@@ -135,6 +135,11 @@ class _RemovalRun:
         for orphan in self._orphans:
             if not self._names(orphan) and not indexes_of_member(self._tx, orphan) and read_record(self._tx, orphan):
                 self._delete(orphan, _Wish("", True, wish.force, wish.prune), quiet=True)
+
+    def delete_member(self, image_id: Digest, *, force: bool) -> None:
+        """Remove an image that has just left an index, unless it has a name or stands in another. Raise Conflict."""
+        if read_record(self._tx, image_id) and not self._names(image_id) and not indexes_of_member(self._tx, image_id):
+            self._delete(image_id, _Wish("", True, force, True), quiet=False)
 
     def _remove(self, image_id: Digest, wish: _Wish) -> None:
         names = self._names(image_id)

@@ -18,7 +18,7 @@ from lamina.formats.manifest import Manifest
 from lamina.linux.layout_folder import LayoutFolder
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA
-from support.programs import BUILDX, need
+from support.programs import BUILDX, CLIENT_NEWEST, need
 from support.registries import Running
 from support.registry_fixtures import registry, start
 
@@ -274,6 +274,30 @@ def test_buildx_gives_out_several_platforms(daemon: Daemon, project: Path, tmp_p
     shown = run(daemon, project, "skopeo", "inspect", "--raw", f"oci-archive:{tmp_path}/two.tar").stdout
     platforms = [entry["platform"]["architecture"] for entry in json.loads(shown)["manifests"]]
     assert platforms == ["amd64", "arm64"]
+
+
+def test_docker_handles_one_platform_of_several(daemon: Daemon, project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY here /$TARGETARCH\n")
+    platforms = "linux/amd64,linux/arm64,linux/s390x"
+    run(daemon, project, BUILDX, "build", "--platform", platforms, "--provenance=false", "-t", "three", "--load", ".")
+
+    def docker(*arguments: str, check: bool = True) -> str:
+        done = run(daemon, project, CLIENT_NEWEST, "image", *arguments, check=check)
+        return done.stdout + done.stderr if done.returncode else done.stdout.strip()
+
+    def inspect(architecture: str) -> str:
+        platform = ("--platform", f"linux/{architecture}")
+        return docker("inspect", *platform, "--format", "{{.Architecture}}", "three", check=False)
+
+    docker("save", "--platform", "linux/arm64", "-o", "arm64.tar", "three")
+    assert "Deleted: sha256:" in docker("rm", "--platform", "linux/arm64", "three")
+    assert "not for linux/arm64" in inspect("arm64")
+    assert [inspect(each) for each in ("amd64", "s390x")] == ["amd64", "s390x"]
+    assert "not for linux/arm64" in docker("rm", "--platform", "linux/arm64", "three", check=False)
+    docker("rm", "--platform", "linux/amd64", "--platform", "linux/s390x", "three")
+    assert "No such image" in docker("inspect", "three", check=False)
+    docker("load", "--platform", "linux/arm64", "-i", "arm64.tar")
+    assert inspect("arm64") == "arm64"
 
 
 def test_compose_attests_what_it_builds(daemon: Daemon, project: Path) -> None:

@@ -22,11 +22,11 @@ from lamina.daemon.render import image as render
 from lamina.daemon.render.kept_items import KeptItems
 from lamina.daemon.render.manifest import summary
 from lamina.engine.registries import Registries
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput
 from lamina.formats.digest import Digest
 from lamina.formats.platform import Platform
 from lamina.formats.reference import Reference
-from lamina.images.image import Image, check_platform, fits_platform
+from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.indexes import ListedManifest
 from lamina.images.remove import Deleted, Removal
@@ -138,24 +138,11 @@ class ImageRoutes:
 
         def work() -> list[Removal]:
             if platforms:
-                self._check_platforms(name, platforms)
+                return self._images.remove_platforms(name, platforms, force=force)
             return self._images.remove(name, force=force, prune=prune)
 
         removed = await call.run(work)
         return reply([render.removal(item) for item in removed])
-
-    def _check_platforms(self, name: str, platforms: Sequence[str]) -> None:
-        """Raise NotFound when no image of a name is for one of these platforms, Unsupported when one would stay."""
-        index = self._images.indexes.find(name)
-        images = [self._images.get(name)] if index is None else [image for _, image in index.images]
-        fitting = [image for image in images if any(fits_platform(image, text) for text in platforms)]
-        if not fitting:
-            check_platform(images[0], platforms[0])
-        if len(fitting) < len(images):
-            raise Unsupported(
-                f"{name} is one index of {len(images)} images, and cannot lose some of them",
-                advice="Remove the name, or make an index of the others with `docker buildx imagetools create`.",
-            )
 
     async def prune(self, call: Call) -> web.StreamResponse:
         pruned = await call.run_cancellable(self._images.prune, call.filters())
