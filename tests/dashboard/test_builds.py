@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lamina.client import Client
 from lamina.errors import NotFound
 from support.browser import Browser
+from support.daemons import Daemon
 from support.web import serving
 
 pytestmark = pytest.mark.root
@@ -72,6 +74,62 @@ def test_a_folder_is_built_and_leaves_a_record(page: Browser, client: Client, fo
     page.press("Forget app:1")
     page.shows("No build has left a record yet")
     client.images.remove("app:1")
+
+
+GATED = """
+FROM base AS left
+RUN --mount=type=cache,target=/gate echo left-waits; until [ -e /gate/left ]; do sleep 0.1; done; echo 1 > /left
+FROM base AS right
+RUN --mount=type=cache,target=/gate echo right-waits; until [ -e /gate/right ]; do sleep 0.1; done; echo 1 > /right
+FROM base
+COPY --from=left /left /
+COPY --from=right /right /
+"""
+
+
+def test_a_running_build_is_drawn_as_it_goes(page: Browser, client: Client, daemon: Daemon, folder: Path) -> None:
+    """Two stages wait at gates, which the test opens one by one: each change of the page follows one of the build."""
+
+    def open_gate(name: str) -> None:
+        (mount,) = (daemon.folder / "d/build-mounts").iterdir()
+        (mount / name).touch()
+
+    def states(kind: str) -> list[str]:
+        return [str(shape.get_attribute("class")).removeprefix(f"{kind} ") for shape in page.all(f".drawing .{kind}")]
+
+    def boxes() -> list[str]:
+        return states("box")
+
+    def bars() -> list[str]:  # without those of FROM, which are first
+        every = states("bar")
+        return [every[1], every[3], *every[5:]]
+
+    def requests() -> list[str]:
+        names = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+        return [str(name) for name in page.driver.execute_script(names)]
+
+    (folder / "Dockerfile").write_text(GATED)
+    start(page, folder, "gated")
+    page.shows("Being built.", "running, 1 of 2 steps", "running, 1 of 3 steps")
+    page.wait(lambda: boxes() == ["running"] * 3, "the stages do not run at once")
+    page.wait(lambda: bars() == ["running"] * 3, "the steps do not run at once")
+    assert len(page.all(".drawing .arrow")) == 2
+    for summary in page.all(".steps summary"):
+        summary.click()
+    page.shows("left-waits", "right-waits")
+    page.check_accessibility()
+    before = requests()
+    open_gate("left")
+    page.wait(lambda: boxes() == ["run", "running", "running"], "the stage on the left goes on")
+    page.wait(lambda: bars() == ["run", "running", "run", "running"], "wrong steps")
+    left, right = page.all(".drawing .bar")[1], page.all(".drawing .bar")[3]
+    assert right.rect["x"] < left.rect["x"] + left.rect["width"]  # they ran at once
+    open_gate("right")
+    page.shows("The image is built", "run, 2 of 2 steps", "run, 3 of 3 steps")
+    (build,) = Counter(requests()) - Counter(before)
+    assert "/api/build?" in build  # which is noted at its end, and nothing else was asked for
+    client.images.remove("gated")
+    client.builds.remove_record(client.builds.history()[0].ref)
 
 
 def test_a_failure_shows_the_lines_and_the_log(page: Browser, client: Client, folder: Path) -> None:

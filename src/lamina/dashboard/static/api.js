@@ -78,7 +78,7 @@ export async function* stream(target, query, signal) {
   socket.addEventListener("close", (event) => finish(event.code === 1000 ? null : new ApiError(0, event.reason || "The connection was lost")));
   signal?.addEventListener("abort", () => {
     finish(null);
-    socket.close();
+    closeQuietly(socket);
   });
   try {
     while (waiting.length || !end) {
@@ -89,7 +89,7 @@ export async function* stream(target, query, signal) {
       }
     }
   } finally {
-    socket.close();
+    closeQuietly(socket);
   }
   if (end.error) {
     throw end.error;
@@ -105,6 +105,15 @@ function openSocket(target) {
   const socket = new WebSocket(`ws://${location.host}${target}`);
   socket.binaryType = "arraybuffer";
   return socket;
+}
+
+// Close a socket when it is open: browsers note an error for one that is closed before.
+function closeQuietly(socket) {
+  if (socket.readyState === WebSocket.CONNECTING) {
+    socket.addEventListener("open", () => socket.close());
+  } else {
+    socket.close();
+  }
 }
 
 async function request(method, target, { query, body, headers = {}, signal }) {

@@ -1,7 +1,7 @@
 // The frame around the pages: the navigation, and the page that the address names.
 
 import { settings } from "./api.js";
-import { element, fill } from "./dom.js";
+import { append, element, fill } from "./dom.js";
 import { report } from "./messages.js";
 import { NAVIGATION, PAGES } from "./pages.js";
 
@@ -47,6 +47,10 @@ async function show() {
   }
   setTitle(match.page.title);
   markCurrent(match.page.path);
+  if (match.page.isChange && settings.readOnly) {
+    append(main, element("p", {}, "This dashboard shows everything and changes nothing."));
+    return;
+  }
   try {
     const module = await import(match.page.module);
     if (!signal.aborted) {

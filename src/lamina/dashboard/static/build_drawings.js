@@ -3,7 +3,7 @@
 import { duration } from "./build_times.js";
 import { drawing, shape, words } from "./svg.js";
 
-const BOX = { width: 170, height: 44, gapX: 60, gapY: 16 };
+const BOX = { width: 190, height: 44, gapX: 60, gapY: 16 };
 const BAR = { name: 330, width: 620, height: 20, most: 200 };
 
 // Return the drawing of the stages: each stands right of those that it is made from.

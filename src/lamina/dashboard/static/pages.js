@@ -2,12 +2,12 @@
 //
 // A module exports `show(page)`. `page.main` is the element to fill, `page.parameters` holds the variable parts of the
 // path, `page.query` what stands behind its question mark, and `page.signal` aborts when the page is left. `page.title`
-// names the page. `page.settings.readOnly` tells that nothing may be changed.
+// names the page. `page.settings.readOnly` tells that nothing may be changed; pages that only change have `isChange`.
 
 export const PAGES = [
   { path: "containers", title: "Containers", module: "./pages/containers.js" },
   { path: "containers/:id/logs", title: "Log", module: "./pages/container_logs.js" },
-  { path: "containers/:id/terminal", title: "Terminal", module: "./pages/container_terminal.js" },
+  { path: "containers/:id/terminal", title: "Terminal", module: "./pages/container_terminal.js", isChange: true },
   { path: "containers/:id/stats", title: "Usage", module: "./pages/container_stats.js" },
   { path: "containers/:id/files", title: "Files", module: "./pages/container_files.js" },
   { path: "containers/:id/changes", title: "Changes", module: "./pages/container_changes.js" },
@@ -19,7 +19,7 @@ export const PAGES = [
   { path: "images/:id/packages", title: "Packages", module: "./pages/image_packages.js" },
   { path: "images/:id/compare", title: "Compare", module: "./pages/image_compare.js" },
   { path: "images/:id/inspect", title: "Details", module: "./pages/image_inspect.js" },
-  { path: "images/:id/run", title: "Run", module: "./pages/image_run.js" },
+  { path: "images/:id/run", title: "Run", module: "./pages/image_run.js", isChange: true },
   { path: "builds", title: "Builds", module: "./pages/builds.js" },
   { path: "builds/cache", title: "Build cache", module: "./pages/build_cache.js" },
   { path: "builds/live/:key", title: "Build", module: "./pages/build_live.js" },
