@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from lamina.api.build import BuildRequest, outputs_of
-from lamina.builder.attestations.attest import attested
+from lamina.builder.attestations.attest import Generate, attested
 from lamina.builder.attestations.facts import BuildFacts, attributes_of
 from lamina.builder.attestations.options import AttestationOptions
 from lamina.builder.builder import BuildResult
@@ -44,7 +44,15 @@ class BuildContextVerb(Protocol):
 class BuildResults:
     """Builds whose results are exported. Thread-safe."""
 
-    def __init__(self, rooms: Rooms, registries: Registries, build_context: BuildContextVerb) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        registries: Registries,
+        build_context: BuildContextVerb,
+        generate: Callable[[BuildClient], Generate],
+    ) -> None:
+        """`generate` returns what runs SBOM generators for a client."""
+        self._generate = generate
         self._rooms = rooms
         self._registries = registries
         self._build_context = build_context
@@ -97,7 +105,7 @@ class BuildResults:
         with self._rooms.store.lease(ttl=24 * 3600.0):
             result = self.build(context, request, client)
             with self._rooms.images.held([item.image for item in result.images]):
-                result = attested(result, facts, attestations, client.cancellation)
+                result = attested(result, facts, attestations, client.cancellation, self._generate(client))
                 for number, output in enumerate(outputs):
                     told |= exporter.export(result, output, reported(number))
                 caches = reported(len(outputs))

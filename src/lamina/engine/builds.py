@@ -16,6 +16,7 @@ from lamina.api.build_cache import CacheLimits, CacheObject, check_filters, matc
 from lamina.api.build_calls import CallResult, CheckResult, OutlineResult, TargetsResult
 from lamina.api.memory_context import MemoryContext
 from lamina.api.results import Pruned
+from lamina.builder.attestations.attest import Generate
 from lamina.builder.build_run import BuildRooms
 from lamina.builder.builder import BuildResult
 from lamina.builder.cache.collector import Collector
@@ -53,6 +54,7 @@ from lamina.engine.build_results import BuildResults
 from lamina.engine.known_bases import AskCredentials, KnownBases
 from lamina.engine.named_contexts import WHOLE
 from lamina.engine.registries import Registries, credentials_for
+from lamina.engine.sbom_generator import SbomGenerator
 from lamina.errors import CommandFailed, Conflict, InvalidInput
 from lamina.formats.matching import Filters
 from lamina.formats.platform import Platform
@@ -92,7 +94,7 @@ class Builds(RecordedBuilds):
         self._side = side
         self._registries = registries
         self._bases = BaseImages(rooms.images, registries)
-        self.results = BuildResults(rooms, registries, self.build_context)
+        self.results = BuildResults(rooms, registries, self.build_context, self.generate_sbom)
         self.inputs = BuildInputs(self.build_context, self.files_of)
         self._defaults = defaults
         self._temporary = temporary
@@ -141,6 +143,10 @@ class Builds(RecordedBuilds):
             self.inputs.opened(request, client, CallerInputs(secrets)) as client,
         ):
             return self.results.export(opened, request, files.take, client)
+
+    def generate_sbom(self, client: BuildClient) -> Generate:
+        """Return what runs SBOM generators for a client."""
+        return SbomGenerator(self.base_image, self.build_context, client).statements
 
     def build_context(
         self,

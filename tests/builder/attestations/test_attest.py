@@ -10,7 +10,7 @@ import pytest
 from lamina.api.build import BuildRequest
 from lamina.builder.attestations.attest import attested
 from lamina.builder.attestations.facts import BuildFacts
-from lamina.builder.attestations.options import AttestationOptions
+from lamina.builder.attestations.options import AttestationOptions, Generator
 from lamina.builder.build_run import BuildUse
 from lamina.builder.context.source import from_directory
 from lamina.builder.export.result import PlatformImage, Result
@@ -140,12 +140,20 @@ def test_packages_are_attested_with_the_builds_time(workshop: Workshop) -> None:
         ({"provenance": "version=v9"}, "invalid provenance SLSA version"),
         ({"provenance": "reproducible=so"}, "failed to parse reproducible flag"),
         ({"signature": ""}, 'unknown attestation type "signature"'),
-        ({"sbom": "generator=docker/scanner"}, "cannot be run"),
+        ({"sbom": "generator=docker/scanner,A B=c"}, "invalid parameter 'A B'"),
     ],
 )
 def test_what_cannot_be_attested_is_refused(asked: dict[str, str], message: str) -> None:
     with pytest.raises((InvalidInput, Unsupported), match=message):
         AttestationOptions.parse(asked)
+
+
+def test_a_generator_has_parameters(workshop: Workshop) -> None:
+    options = AttestationOptions.parse({"sbom": "generator=docker/scanner,LOG_LEVEL=debug"})
+    assert options.generator == Generator("docker/scanner", {"LOG_LEVEL": "debug"})
+    image = workshop.build("FROM scratch\nCOPY a /\n", {"a": "1"})
+    with pytest.raises(Unsupported, match="cannot be run here"):
+        attested(Result((PlatformImage(image.platform, image),)), BuildFacts({}), options)
 
 
 def test_attestations_that_are_switched_off_are_none() -> None:

@@ -355,6 +355,38 @@ def test_a_source_policy_denies_and_changes_images(
     assert 'source "https://nosuch.test/file" denied by policy' in refused.stderr
 
 
+SCANNER = """FROM busybox
+COPY <<'EOF' /scan.sh
+set -e
+test -z "$(ls /run/secrets 2>/dev/null)"
+! touch $BUILDKIT_SCAN_SOURCE/file 2>/dev/null
+cat > $BUILDKIT_SCAN_DESTINATION/$(basename $BUILDKIT_SCAN_SOURCE).spdx.json <<END
+{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://spdx.dev/Document",
+ "predicate": {"name": "$(cat $BUILDKIT_SCAN_SOURCE/here) $(echo "$BUILDKIT_SCAN_WORD" | tr '\\\\' /)"}}
+END
+EOF
+USER nobody
+WORKDIR /elsewhere
+ENTRYPOINT ["/bin/sh"]
+CMD ["/scan.sh"]
+"""
+
+
+def test_an_image_may_find_the_packages(daemon: Daemon, project: Path) -> None:
+    (project / "Scanner").write_text(SCANNER)
+    run(daemon, project, BUILDX, "build", "--load", "-t", "scanner", "-f", "Scanner", ".")
+    run(daemon, project, BUILDX, "build", "--sbom=generator=scanner,WORD=$a \\", "-o", "type=local,dest=out", ".")
+    statement = json.loads((project / "out/sbom.spdx.json").read_text())
+    assert statement["predicate"] == {"name": "here $a /"}
+    command = [*LAMINA, "--host", daemon.host, "build", "--sbom", "generator=scanner,WORD=word", "-o", "own", "."]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    assert json.loads((project / "own/sbom.spdx.json").read_text())["predicate"] == {"name": "here word"}
+    (project / "Scanner").write_text('FROM busybox\nCMD ["false"]\n')
+    run(daemon, project, BUILDX, "build", "--load", "-t", "scanner", "-f", "Scanner", ".")
+    failed = run(daemon, project, BUILDX, "build", "--sbom=generator=scanner", "-o", "out", ".", check=False)
+    assert "the SBOM generator scanner failed" in failed.stderr
+
+
 def test_a_named_context_may_be_nothing(daemon: Daemon, project: Path) -> None:
     (project / "Dockerfile").write_text("FROM base\nCOPY here /\n")
     nothing = "base=docker-image://scratch"

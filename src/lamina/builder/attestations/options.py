@@ -6,12 +6,14 @@ Rule: moby/buildkit, frontend/attestations/parse.go: `attest:TYPE` among a front
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lamina.errors import InvalidInput, Unsupported
+from lamina.errors import InvalidInput
 
 _PREFIXES = ("attest:", "build-arg:BUILDKIT_ATTEST_")
+_PARAMETER = re.compile(r"\w+", re.ASCII)
 _VERSIONS = ("v1", "v0.2")
 _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
@@ -33,11 +35,27 @@ class ProvenanceOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Generator:
+    """The image that reads packages, and what it is told beside, by the names of its environment variables."""
+
+    image: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.parameters:
+            if not _PARAMETER.fullmatch(name):
+                raise InvalidInput(
+                    f"invalid parameter {name!r} of the SBOM generator", advice="Use letters and digits."
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class AttestationOptions:
-    """The attestations that a build is asked for."""
+    """The attestations that a build is asked for. Without a `generator` the packages are read here."""
 
     provenance: ProvenanceOptions | None = None
     packages: bool = False
+    generator: Generator | None = None
 
     @property
     def any(self) -> bool:
@@ -46,7 +64,7 @@ class AttestationOptions:
 
     @classmethod
     def of(cls, attributes: Mapping[str, str]) -> AttestationOptions:
-        """Return what a frontend's attributes ask for. Raise InvalidInput, Unsupported."""
+        """Return what a frontend's attributes ask for. Raise InvalidInput."""
         texts = {}
         for name, value in attributes.items():
             for prefix in _PREFIXES:
@@ -56,8 +74,8 @@ class AttestationOptions:
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> AttestationOptions:
-        """Return the options in the attributes of `provenance` and `sbom`. Raise InvalidInput, Unsupported."""
-        provenance, packages = None, False
+        """Return the options in the attributes of `provenance` and `sbom`. Raise InvalidInput."""
+        provenance, packages, generator = None, False, None
         for kind, text in texts.items():
             fields = _fields(text)
             if kind not in ("provenance", "sbom"):
@@ -68,8 +86,8 @@ class AttestationOptions:
                 provenance = _provenance(fields)
             else:
                 packages = True
-                _check_generator(fields)
-        return cls(provenance, packages)
+                generator = _generator(text)
+        return cls(provenance, packages, generator)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -106,9 +124,9 @@ def _provenance(fields: Mapping[str, str]) -> ProvenanceOptions:
     )
 
 
-def _check_generator(fields: Mapping[str, str]) -> None:
-    if fields.get("generator"):
-        raise Unsupported(
-            f"the SBOM generator {fields['generator']} cannot be run: packages are read without one",
-            advice="Leave generator= out.",
-        )
+def _generator(text: str) -> Generator | None:
+    """Return the generator that `sbom` names, None for none. The other fields are its parameters, in any case."""
+    rows = next(csv.reader([text]), []) if text else []
+    pairs = {name.strip(): value for name, equals, value in (row.partition("=") for row in rows) if equals}
+    image = pairs.pop("generator", "")
+    return Generator(image, {name: value for name, value in pairs.items() if name != "disabled"}) if image else None

@@ -145,7 +145,11 @@ class Solver:
                 client.vertices.step("attesting the result"),
                 self._images.held([item.image for item in result.images]),
             ):
-                result = attested(result, facts, attestations, client.cancellation)
+                theirs = BuildClient(
+                    cancellation=client.cancellation, credentials=client.credentials, policy=client.policy
+                )
+                generate = self.builds.generate_sbom(theirs)
+                result = attested(result, facts, attestations, client.cancellation, generate)
         for number, output in enumerate(outputs):
             answers |= self._exporter.export(result, output, SessionOutput(client, number))
         caching = SessionOutput(client, len(outputs))
