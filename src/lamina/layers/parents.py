@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 
 from lamina.errors import InvalidInput
 from lamina.linux.paths import RESOLVE_IN_ROOT, openat2
@@ -80,7 +81,8 @@ class Parents:
         try:
             stack.append(os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=here))
         except FileNotFoundError:
-            os.mkdir(name, 0o755, dir_fd=here)
+            with suppress(FileExistsError):  # a container that shares the directory was faster
+                os.mkdir(name, 0o755, dir_fd=here)
             stack.append(os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=here))
             os.chmod(f"/proc/self/fd/{stack[-1]}", 0o755)
         except NotADirectoryError:
