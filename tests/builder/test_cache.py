@@ -16,7 +16,7 @@ from lamina.builder.cache.step_cache import forget_lost
 from lamina.builder.context.archive import ArchiveTree
 from lamina.builder.context.source import BuildContext, from_archive, from_directory
 from lamina.builder.file_sums import Sums
-from lamina.client.context import directory_context
+from lamina.client.context_tar import directory_context
 from lamina.errors import InvalidInput, NotFound
 from lamina.layers.tree import Content, Node
 from lamina.progress import Message, Output

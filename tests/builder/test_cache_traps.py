@@ -10,7 +10,7 @@ import pytest
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import BuildResult
 from lamina.builder.context.source import BuildContext, from_archive, from_directory
-from lamina.client.context import directory_context
+from lamina.client.context_tar import directory_context
 from support.cache_traps import FILES, RUN_TRAPS, TRAPS, Trap
 from support.workshop import Workshop, listing
 

@@ -16,6 +16,7 @@ from support.engines import LAMINA, Cli
 
 OWN_MODULES, MODULES = 35, 76  # what `lamina ps` loads of ours, and in all
 RUN_MODULES = 120
+BUILD_MODULES = 200
 FORBIDDEN = {
     "aiohttp", "asyncio", "collections", "concurrent", "contextlib", "cryptography", "dataclasses", "email", "enum",
     "functools", "http", "json", "logging", "msgspec", "multiprocessing", "obstore", "pathlib", "psycopg",
@@ -86,11 +87,14 @@ def test_a_run_waits_for_no_classes(lamina: Cli) -> None:
 
 
 @pytest.mark.root
-def test_a_build_does_not_wait_for_the_checks_of_dockerfiles(lamina: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["lamina"], indirect=True)
+def test_a_build_of_a_folder_does_not_wait_for_what_others_need(lamina: Cli, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM base\n")
     modules = loaded("build", "-q", str(tmp_path), LAMINA_HOST=lamina.host, DOCKER_CONFIG=str(lamina.config))
     assert "lamina.client.builds" in modules
-    assert not any(name.startswith("lamina.dockerfile.checks") for name in modules)
+    assert not any(name.startswith("lamina.dockerfile") for name in modules)
+    assert not set(modules) & {"csv", "tarfile", "tempfile"}
+    assert len(modules) <= BUILD_MODULES
 
 
 @pytest.mark.root

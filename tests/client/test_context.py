@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamina.client.context import BuildContext, directory_context, single_context
+from lamina.client.context import BuildContext
+from lamina.client.context_tar import directory_context, single_context
 from lamina.client.pack import Packed, pack
 from lamina.errors import Conflict, InvalidInput, NotFound
 

@@ -10,7 +10,8 @@ import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.client import Client, connect
-from lamina.client.context import BuildContext, directory_context, in_place_context
+from lamina.client.context import BuildContext, in_place_context
+from lamina.client.context_tar import directory_context
 from lamina.errors import LaminaError
 from lamina.progress import ignore
 from support.daemons import Daemon

@@ -5,7 +5,6 @@ Rule: docker/buildx, build/secrets.go, util/buildflags.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 
@@ -81,6 +80,8 @@ _SECRET_ADVICE = "Write id=ID,src=FILE or id=ID,env=NAME."
 
 
 def _fields(text: str) -> dict[str, str]:
+    import csv  # a millisecond that only builds with secrets have to spend
+
     fields = {}
     for field in next(csv.reader([text]), []):
         name, equals, value = field.partition("=")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -40,7 +39,7 @@ def _output(text: str) -> BuildOutput:
 
     if text == "-":
         return BuildOutput("tar", {"dest": "-"})
-    fields = next(csv.reader([text]), [])
+    fields = _fields(text)
     if len(fields) == 1 and not fields[0].startswith("type="):
         return BuildOutput("local", {"dest": text})
     attrs: dict[str, str] = {}
@@ -65,7 +64,7 @@ def caches(texts: Sequence[str]) -> tuple[CacheOption, ...]:
 
     asked = []
     for text in texts:
-        fields = next(csv.reader([text]), [])
+        fields = _fields(text)
         if fields == [text] and "=" not in text:
             fields = ["type=registry", f"ref={text}"]
         attrs = {}
@@ -96,7 +95,7 @@ def attestations(provenance: str, sbom: str, attest: Sequence[str]) -> dict[str,
     """Return what --provenance, --sbom and --attest ask for, by type. Raise InvalidInput."""
     asked = {}
     for text in attest:
-        fields = next(csv.reader([text]), [])
+        fields = _fields(text)
         kinds = [field.partition("=")[2] for field in fields if field.startswith("type=")]
         if len(kinds) != 1:
             raise InvalidInput(f"attestation {text!r} needs one type", advice="Write type=provenance or type=sbom.")
@@ -114,3 +113,10 @@ def write_metadata(path: str, metadata: Mapping[str, str]) -> None:
         document[_DESCRIPTOR] = json.loads(base64.b64decode(metadata[_DESCRIPTOR]))
     with open(path, "w") as file:
         json.dump(document, file, indent=2, sort_keys=True)
+
+
+def _fields(text: str) -> list[str]:
+    """Return the fields of a flag, in which quotes may stand around commas."""
+    import csv  # a millisecond that most builds need not spend
+
+    return next(csv.reader([text]), [])

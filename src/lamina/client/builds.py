@@ -303,7 +303,8 @@ class Builds(builds.Builds):
     def _context(
         self, context: str | os.PathLike[str] | MemoryContext | None, request: BuildRequest
     ) -> BuildContext | None:
-        from lamina.client.context import directory_context, in_place_context
+        from lamina.client.context import in_place_context
+        from lamina.client.context_tar import directory_context
 
         if context is None:
             if not request.remote:
@@ -343,7 +344,7 @@ def _sent(
     chunks = context.chunks if context else None
     if secrets or folders:
         from lamina.client.build_form import build_form
-        from lamina.client.context import folder_tar
+        from lamina.client.context_tar import folder_tar
 
         addresses = {name: text for name, text in request.contexts.items() if name not in folders}
         request = replace(request, contexts=addresses)

@@ -6,9 +6,7 @@ What is written is gathered in a file of its own first, and takes its place when
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import BinaryIO
 
 from lamina.api.build import FILE_OUTPUTS, STDOUT, BuildOutput
 from lamina.errors import InvalidInput
-from lamina.linux.layout_folder import LayoutFolder
 
 Unpack = Callable[[Path, int], object]
 
@@ -74,6 +71,8 @@ class OutputFiles:
                     path.unlink()
 
     def _begin(self, number: int) -> tuple[BinaryIO, Path]:
+        import tempfile  # milliseconds that only builds with files have to spend
+
         output = self._outputs[number] if 0 <= number < len(self._outputs) else BuildOutput("")
         if output.type not in FILE_OUTPUTS:
             raise InvalidInput(f"the build has no output {number} with files")
@@ -94,8 +93,12 @@ class OutputFiles:
             finally:
                 os.close(folder)
         elif output.is_layout_folder:
+            from lamina.linux.layout_folder import LayoutFolder
+
             LayoutFolder(where).add_archive(path)
         elif where == STDOUT:
+            import shutil
+
             with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()

@@ -17,7 +17,7 @@ from lamina.cli.key_values import mapping
 from lamina.cli.parsing.declare import Choice, argument, command, option
 from lamina.cli.run.flags import limit_flags
 from lamina.cli.session import Session
-from lamina.client.context import BuildContext, directory_context, in_place_context, single_context
+from lamina.client.context import BuildContext, in_place_context
 from lamina.errors import InvalidInput, LaminaError
 
 if TYPE_CHECKING:
@@ -224,10 +224,13 @@ def _explain(steps: Sequence[BuildStep], form: str) -> None:
 
 def _context(session: Session, context: str, dockerfile: str) -> BuildContext:
     if context != "-":
-        make = in_place_context if session.client.reads_in_place else directory_context
-        if dockerfile != "-":
-            return make(context, dockerfile)
-        return make(context, content=sys.stdin.buffer.read())
+        content = sys.stdin.buffer.read() if dockerfile == "-" else None
+        dockerfile = "" if dockerfile == "-" else dockerfile
+        if session.client.reads_in_place:
+            return in_place_context(context, dockerfile, content)
+        from lamina.client.context_tar import directory_context  # which most builds do not need
+
+        return directory_context(context, dockerfile, content)
     if dockerfile == "-":
         raise InvalidInput("stdin cannot be both the build context and the Dockerfile")
     head = sys.stdin.buffer.read(512)
@@ -235,6 +238,8 @@ def _context(session: Session, context: str, dockerfile: str) -> BuildContext:
         return BuildContext(_rest(head), dockerfile or "Dockerfile")
     if not head.strip():
         raise InvalidInput("the Dockerfile on stdin is empty")
+    from lamina.client.context_tar import single_context
+
     return single_context(head + sys.stdin.buffer.read())
 
 
