@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+import lamina
 from lamina.client import Client
 from lamina.dashboard.access import HEADER, Access
 from lamina.dashboard.server import Dashboard
 from lamina.errors import Forbidden, InvalidInput, Unauthorized
 from lamina.types import Config, HostConfig
+from support.daemons import lamina_daemon
+from support.waiting import eventually
 
 
 @dataclass
@@ -166,6 +171,33 @@ def test_paths_lead_out_of_nothing(visitor: Visitor) -> None:
 def test_only_this_machine_is_served(address: str) -> None:
     with pytest.raises(InvalidInput):
         Dashboard(address)
+
+
+def test_open_connections_are_bounded_and_are_not_the_apis() -> None:
+    """Every program of the machine may connect to the port."""
+    with (
+        lamina_daemon("--dashboard", "127.0.0.1:0", descriptors=240) as daemon,
+        lamina.connect(daemon.host) as client,
+        ExitStack() as stack,
+    ):
+        port = urlsplit(client.dashboard_link()).port or 0
+
+        def connection() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+
+        def is_served(connection: socket.socket) -> bool:
+            try:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                return connection.recv(12) == b"HTTP/1.1 403"
+            except ConnectionError:
+                return False
+
+        connections = [connection() for _ in range(21)]
+        served = [is_served(one) for one in connections]
+        assert served == [True] * 20 + [False]
+        assert client.ping()
+        connections[0].close()
+        eventually(lambda: is_served(connection()))
 
 
 def entered(access: Access) -> dict[str, str]:

@@ -101,7 +101,7 @@ async def _run(
         _LOG.info("API listen on %s", ", ".join(listen_on(options)))
         async with AsyncExitStack() as end:
             if dashboard is not None:
-                await end.enter_async_context(dashboard.serve(unix_path(listeners)))
+                await end.enter_async_context(dashboard.serve(unix_path(listeners), gates.dashboard.enter))
             manager.tell("READY=1")
             await stopped.wait()
         _LOG.info("stopping")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from typing import Protocol, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware, StrOrURL
@@ -20,6 +22,8 @@ from lamina.dashboard.pages import SAFETY, Pages
 from lamina.errors import Conflict, InvalidInput, LaminaError, Unavailable, outcome
 
 _LOG = logging.getLogger("lamina.dashboard")
+_NO_REQUESTS = logging.getLogger("lamina.dashboard.requests")  # their paths hold tokens
+_NO_REQUESTS.disabled = True
 _BACKLOG = 128
 _FIRST = "/containers/json?all=1"  # what the first page asks the daemon for
 _REFUSED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>lamina</title>
@@ -55,18 +59,64 @@ class Dashboard:
         self._socket.close()
 
     @asynccontextmanager
-    async def serve(self, daemon: str) -> AsyncIterator[None]:
-        """Serve for the block, with the daemon at the Unix socket `daemon`."""
+    async def serve(self, daemon: str, enter: Callable[[], Place] | None = None) -> AsyncIterator[None]:
+        """Serve for the block, with the daemon at the Unix socket `daemon`.
+
+        `enter` returns a place for each connection; one for which it raises Unavailable is refused.
+        """
         gateway = Gateway(daemon)
         runner = web.AppRunner(_application(self.access, gateway), handler_cancellation=True, shutdown_timeout=1.0)
+        door: asyncio.Server | None = None
         try:
             await runner.setup()
-            await web.SockSite(runner, self._socket, backlog=_BACKLOG).start()
+            loop = asyncio.get_running_loop()
+            server = cast(web.Server, runner.server)
+            door = await loop.create_server(
+                lambda: _Connection(server, loop, enter), sock=self._socket, backlog=_BACKLOG
+            )
             _LOG.info("dashboard on %s", self.address)
             yield
         finally:
+            if door is not None:
+                door.close()
             await runner.cleanup()
             await gateway.close()
+
+
+class Place(Protocol):
+    """A place of one connection among those that may be open."""
+
+    def release(self) -> None:
+        """Give the place back."""
+        ...
+
+
+class _Connection(web.RequestHandler):
+    """A connection of a browser, which has a place as long as it is open."""
+
+    __slots__ = ("_enter", "_is_refused", "_place")
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, enter: Callable[[], Place] | None) -> None:
+        super().__init__(server, loop=loop, access_log=_NO_REQUESTS)
+        self._enter = enter
+        self._place: Place | None = None
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            self._place = self._enter() if self._enter else None
+        except Unavailable:
+            self._is_refused = True
+            cast(asyncio.Transport, transport).abort()
+            return
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._is_refused:
+            return
+        super().connection_lost(exc)
+        if self._place is not None:
+            self._place.release()
 
 
 def _bind(text: str) -> socket.socket:

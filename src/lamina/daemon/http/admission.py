@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from lamina.errors import Unavailable
 
-_MOST_CONNECTIONS, _MOST_STREAMS, _MOST_WORK = 16384, 4096, 1024
+_MOST_CONNECTIONS, _MOST_STREAMS, _MOST_WORK, _MOST_WINDOWS = 16384, 4096, 1024, 1024
 
 
 class Kind(Enum):
@@ -90,19 +90,21 @@ class Slot:
 
 
 class Gates:
-    """The bounds of one daemon: on its connections, and on requests of each kind but queries."""
+    """The bounds of one daemon: on its connections, its dashboard's, and on requests of each kind but queries."""
 
     def __init__(self, descriptors: int) -> None:
         """`descriptors` is how many files the process may have open.
 
         Beside its connection, a stream may hold two (a log and a watch on it), a request for a process one, and
-        other work about four. The rest is left for everything else.
+        other work about four. The rest is left for everything else. Everybody on the machine reaches the dashboard's
+        port, so its connections are no part of the API's.
         """
 
         def gate(share: int, most: int, refusal: str) -> Gate:
             return Gate(max(4, min(most, descriptors // share)), refusal)
 
         self.connections = gate(3, _MOST_CONNECTIONS, "too many connections are open")
+        self.dashboard = gate(12, _MOST_WINDOWS, "too many connections to the dashboard are open")
         self._by_kind = {
             Kind.STREAM: gate(12, _MOST_STREAMS, "too many streams of logs, events and statistics are open"),
             Kind.PROCESS: gate(8, _MOST_STREAMS, "too many clients are attached to processes or wait for them"),
