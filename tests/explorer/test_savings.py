@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 import pytest
 
 from lamina.explorer import savings
 from lamina.explorer.explorer import Explorer
 from lamina.explorer.package_caches import CACHES, cache_of
+from lamina.layers.index.tree import LayerTree
+from lamina.layers.tree import Node
 from support.gallery import Gallery
 
 
@@ -55,6 +60,32 @@ def test_copies_are_found_once_and_by_content_alone(gallery: Gallery, explorer: 
     gallery.image({"a": one, "same-size": two, "small": b"s", "small-too": b"s"}, {"b": one, "c": one}, names=["x"])
     (saving,) = explorer.savings("x")
     assert (saving.kind, saving.layer, saving.files, saving.bytes) == ("duplicate", 1, 2, 10_000)
+    assert saving.paths == ("/b", "/c")
+
+
+def test_each_folder_is_listed_twice_at_most(
+    gallery: Gallery, explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.image({"a/b/c": b"1" * 5000, "tmp/x": b"1" * 5000}, {"a/b/d": b"1" * 5000}, names=["x"])
+    listings: Counter[tuple[int, str]] = Counter()
+    children = LayerTree.children
+
+    def counted(tree: LayerTree, path: str) -> Iterable[Node]:
+        listings[id(tree), path] += 1
+        return children(tree, path)
+
+    monkeypatch.setattr(LayerTree, "children", counted)
+    assert {saving.kind for saving in explorer.savings("x")} == {"cache", "duplicate"}
+    assert len(listings) >= 5
+    assert max(listings.values()) <= 2
+
+
+def test_files_remembered_for_copies_are_bounded(
+    gallery: Gallery, explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.image(dict.fromkeys("abcd", b"1" * 5000), names=["x"])
+    monkeypatch.setattr(savings, "_COMPARED", 3)
+    (saving,) = explorer.savings("x")
     assert saving.paths == ("/b", "/c")
 
 

@@ -21,6 +21,7 @@ from lamina.layers.tree import Node, walk
 
 _SMALLEST = 4096  # bytes of a file whose copies are looked for
 _HASHED = 8 << 30  # bytes of files that are read to find copies
+_COMPARED = 250_000  # files that copies are looked for among, which have to be remembered
 _NAMED = 10  # paths of one saving
 _MOST = 1000  # savings that are returned
 _ADVICE = {cache.name: cache.advice for cache in CACHES}
@@ -60,7 +61,17 @@ class _Sum:
 
 def find_savings(image: OpenImage, cancellation: Cancellation = NEVER) -> tuple[Saving, ...]:
     """Return what the image could do without, most bytes first. Raise Cancelled, Corrupt."""
-    savings = [*_hidden(image, cancellation), *_caches(image, cancellation), *_duplicates(image, cancellation)]
+    caches, candidates = _Caches(), _Candidates()
+    for node in walk(image.merged):
+        cancellation.check()
+        if node.entry.type is EntryType.REGULAR and node.entry.size:
+            caches.add(node)
+            candidates.add(node)
+    savings = [
+        *_hidden(image, cancellation),
+        *caches.savings(image),
+        *_duplicates(image, candidates, cancellation),
+    ]
     return tuple(sorted(savings, key=lambda saving: (-saving.bytes, saving.layer, saving.kind, saving.paths))[:_MOST])
 
 
@@ -76,19 +87,48 @@ def _hidden(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
             yield replace(files.saving(image, "hidden", layer, advice), hidden_by=hider)
 
 
-def _caches(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
-    sums: dict[tuple[str, int], _Sum] = defaultdict(_Sum)
-    for node in _regular_files(image, cancellation):
-        if node.entry.size and (cache := cache_of(node.path)) is not None:
-            sums[cache.name, node.source].add(node.path, node.entry.size)
-    for (name, layer), files in sums.items():
-        yield files.saving(image, "cache", layer, _ADVICE[name])
+class _Caches:
+    """The files of package caches, by cache and layer."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, int], _Sum] = defaultdict(_Sum)
+
+    def add(self, node: Node) -> None:
+        """Count a file with contents, if it is part of a cache."""
+        if (cache := cache_of(node.path)) is not None:
+            self._sums[cache.name, node.source].add(node.path, node.entry.size)
+
+    def savings(self, image: OpenImage) -> Iterator[Saving]:
+        for (name, layer), files in self._sums.items():
+            yield files.saving(image, "cache", layer, _ADVICE[name])
 
 
-def _duplicates(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving]:
+class _Candidates:
+    """The files whose bytes are looked at for copies, by size and each of them once. Later ones may be left out."""
+
+    def __init__(self) -> None:
+        self._by_size: dict[int, list[Node]] = defaultdict(list)
+        self._names: set[tuple[int, int]] = set()
+        self._left = _COMPARED
+
+    def add(self, node: Node) -> None:
+        """Remember a file with contents, unless it is small, or another name of one that is remembered."""
+        if node.entry.size < _SMALLEST or not self._left or (node.shared is not None and node.shared in self._names):
+            return
+        if node.shared is not None:
+            self._names.add(node.shared)
+        self._by_size[node.entry.size].append(node)
+        self._left -= 1
+
+    def of_one_size(self) -> Iterator[list[Node]]:
+        """Yield the files of each size that several have."""
+        yield from (nodes for nodes in self._by_size.values() if len(nodes) > 1)
+
+
+def _duplicates(image: OpenImage, candidates: _Candidates, cancellation: Cancellation) -> Iterator[Saving]:
     """Yield for each layer the files whose bytes the image has at another path as well."""
     sums: dict[int, _Sum] = defaultdict(_Sum)
-    for copies in _equal_files(image, cancellation):
+    for copies in _equal_files(image, candidates, cancellation):
         first = min(copies, key=lambda node: (node.source, node.path))
         for node in copies:
             if node is not first:
@@ -98,19 +138,10 @@ def _duplicates(image: OpenImage, cancellation: Cancellation) -> Iterator[Saving
         yield files.saving(image, "duplicate", layer, advice)
 
 
-def _equal_files(image: OpenImage, cancellation: Cancellation) -> Iterator[list[Node]]:
-    by_size: dict[int, list[Node]] = defaultdict(list)
-    names: set[tuple[int, int]] = set()
-    for node in _regular_files(image, cancellation):
-        if node.entry.size < _SMALLEST or (node.shared is not None and node.shared in names):
-            continue
-        if node.shared is not None:
-            names.add(node.shared)
-        by_size[node.entry.size].append(node)
+def _equal_files(image: OpenImage, candidates: _Candidates, cancellation: Cancellation) -> Iterator[list[Node]]:
     budget = ReadBudget(_HASHED)
-    for nodes in by_size.values():
-        if len(nodes) > 1:
-            yield from _by_digest(image, nodes, budget, cancellation)
+    for nodes in candidates.of_one_size():
+        yield from _by_digest(image, nodes, budget, cancellation)
 
 
 def _by_digest(
@@ -121,10 +152,3 @@ def _by_digest(
         if budget.take(node):
             equal[content_digest(image.merged, node, cancellation)].append(node)
     yield from (copies for copies in equal.values() if len(copies) > 1)
-
-
-def _regular_files(image: OpenImage, cancellation: Cancellation) -> Iterator[Node]:
-    for node in walk(image.merged):
-        cancellation.check()
-        if node.entry.type is EntryType.REGULAR:
-            yield node
