@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -85,6 +86,21 @@ def test_what_is_gone_counts_as_nothing(layout: Layout) -> None:
     assert oom_kills(("/gone",)) == 0
     assert remove(("/gone",))
     kill_all(("/gone",), 9)
+
+
+@pytest.mark.root
+def test_a_cgroup_is_removed_with_those_below_it_when_nothing_runs_there() -> None:
+    directories = [str(directory) for directory in detect().everywhere(f"/test-{os.getpid()}")]
+    for directory in directories:
+        os.makedirs(f"{directory}/below")
+    inside = f"{directories[-1]}/below"
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        Path(inside, "cgroup.procs").write_text(f"{process.pid}\n")
+        assert not remove(directories)
+        assert os.path.isdir(inside)
+        process.communicate()
+    assert remove(directories)
+    assert not any(map(os.path.exists, directories))
 
 
 def test_processes_in_cgroups_of_the_containers_own_are_its_processes(tmp_path: Path) -> None:

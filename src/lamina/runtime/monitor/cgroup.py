@@ -72,13 +72,22 @@ def remove(directories: Sequence[str]) -> bool:
     """Remove the empty cgroup from every hierarchy; False when something is still in it."""
     for directory in directories:
         try:
-            for folder, _, _ in os.walk(directory, topdown=False):
-                os.rmdir(folder)
+            _remove_one(directory)
         except FileNotFoundError:
             continue
         except OSError:
             return False
     return True
+
+
+def _remove_one(directory: str) -> None:
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        raise
+    except OSError:  # its container may have made others below it; a list of its many files takes longer than a try
+        for folder, _, _ in os.walk(directory, topdown=False):
+            os.rmdir(folder)
 
 
 class OomWatch:
