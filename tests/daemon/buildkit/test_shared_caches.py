@@ -16,8 +16,12 @@ import pytest
 
 from support.context import write_context
 from support.daemons import Daemon, dockerd, lamina_daemon
-from support.programs import BUILDX, need
+from support.programs import BUILDX, CLIENT_NEWEST, need
+from support.registries import Running
+from support.registry_fixtures import registry, start
 from support.shared_caches import FILES
+
+__all__ = ["registry", "start"]
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
 
@@ -146,9 +150,12 @@ def build(daemon: Daemon, folder: Path, *flags: str) -> dict[str, bool]:
 
 
 def forget(daemon: Daemon) -> None:
-    """Have an engine forget its own cache."""
-    daemon.docker("builder", "prune", "-af")
+    """Have an engine forget its own cache, and the images that hold steps of it."""
+    for image in daemon.text("images", "--format", "{{.Repository}}:{{.Tag}}", client=CLIENT_NEWEST).split():
+        if image not in ("base:latest", "<none>:<none>"):
+            daemon.docker("image", "rm", "-f", image)
     daemon.docker("image", "prune", "-f")
+    daemon.docker("builder", "prune", "-af")
 
 
 @pytest.mark.parametrize("direction", ["from BuildKit", "from lamina"])
@@ -173,3 +180,38 @@ def test_each_step_is_a_hit_of_the_other_engine(
     for words in case.changed:
         assert not [is_cached for step, is_cached in steps.items() if words in step and is_cached], words
         assert any(words in step for step in steps), (words, steps)
+
+
+SINGLE = """
+FROM base
+RUN --network=none echo one > /one
+COPY a.txt dir /d/
+WORKDIR /w
+RUN --network=none true
+RUN --network=none --mount=target=/src cat /src/b.txt > /two
+"""
+
+
+@pytest.mark.parametrize("direction", ["from BuildKit", "from lamina"])
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        (("--cache-to", "type=registry,ref=HOST/cache:1"), "cache:1"),
+        (("--cache-to", "type=registry,ref=HOST/cache:1,image-manifest=false,compression=zstd"), "cache:1"),
+        (("--cache-to", "type=inline", "--push", "-t", "HOST/app:1"), "app:1"),
+        (("--cache-to", "type=inline", "--push", "-t", "HOST/app:1", "--provenance=true"), "app:1"),
+    ],
+    ids=["registry", "index", "inline", "inline in an index"],
+)
+def test_caches_at_registries_and_in_images_are_shared(
+    peer: Daemon, ours: Daemon, registry: Running, tmp_path: Path, flags: tuple[str, ...], name: str, direction: str
+) -> None:
+    writer, reader = (peer, ours) if direction == "from BuildKit" else (ours, peer)
+    context = tmp_path / "context"
+    write_context(context, {**FILES, "Dockerfile": SINGLE, ".dockerignore": "Dockerfile\n"})
+    for daemon in (peer, ours):
+        forget(daemon)
+    build(writer, context, *(flag.replace("HOST", registry.address) for flag in flags))
+    steps = build(reader, context, "--cache-from", f"type=registry,ref={registry.address}/{name}")
+    assert len(steps) == 5
+    assert [step for step, is_cached in steps.items() if not is_cached] == []
