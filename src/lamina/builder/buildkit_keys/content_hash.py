@@ -15,6 +15,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from lamina.cancellation import NEVER, Cancellation
 from lamina.formats.matching import compile_match, has_wildcards
 from lamina.layers.entry import EntryType
 from lamina.layers.tree import Node, Tree, entry_at, find, resolve, walk
@@ -41,6 +42,7 @@ class HashedTree:
 
     tree: Tree
     is_context: bool
+    cancellation: Cancellation = NEVER
     stamped: list[Node] = field(default_factory=list)
 
     def is_unchanged(self) -> bool:
@@ -49,7 +51,11 @@ class HashedTree:
         return all(now is not None and now.stamp == node.stamp for node, now in nodes)
 
     def header_of(self, node: Node) -> str:
-        """Return the hash of a file without what is below it. Raise Undecided for one whose attributes are made up."""
+        """Return the hash of a file without what is below it.
+
+        Raise Undecided for one whose attributes are made up, Cancelled.
+        """
+        self.cancellation.check()
         if node.stamp is not None:
             self.stamped.append(node)
         if node.is_directory and not node.path:

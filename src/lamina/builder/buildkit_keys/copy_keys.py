@@ -34,7 +34,7 @@ from lamina.builder.buildkit_keys.operations import (
 )
 from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
 from lamina.dockerfile.instructions import Add, Copy, InlineFile
-from lamina.errors import LaminaError
+from lamina.errors import Cancelled, LaminaError
 
 _OCTAL = re.compile(r"[0-7]+")
 _ID = re.compile(r"(root|\d+)(:(root|\d+))?")
@@ -95,7 +95,8 @@ class _Operation:
         if origin.output and origin.output in self._outputs:
             raise Undecided("a copy from the files below")
         selectors = [Selector(clean(f"/{word.removeprefix('/')}")) for word in self._instruction.sources]
-        self._inputs.append(_links(origin, selectors))
+        paths = [each.path for each in selectors]
+        self._inputs.append(links_to_files(origin, paths, digest_of("\0".join(sorted(paths, reverse=True)).encode())))
         self._outputs.append(origin.output)
         unpack = isinstance(self._instruction, Add) and self._instruction.unpack is not False
         for selector in selectors:
@@ -143,16 +144,20 @@ class _Operation:
         return filled({**place, **owner, **mode, **flags, "timestamp": -1, **symbolic})
 
 
-def _links(origin: CopyOrigin, selectors: list[Selector]) -> tuple[KeyLink, ...]:
-    """Return the links to what is read: to the keys of its files, and to the hashes of those that are selected."""
-    paths = sorted((each.path for each in selectors), reverse=True)
-    links = links_to(origin.output, digest_of("\0".join(paths).encode()))
+def links_to_files(origin: CopyOrigin, paths: Sequence[str], selector: str) -> tuple[KeyLink, ...]:
+    """Return the links to what is read: to the keys of its files, and to the hashes of those at `paths`.
+
+    Raise Undecided where there are neither, Cancelled.
+    """
+    links = links_to(origin.output, selector)
     try:
-        digests = selected_digests(origin.files, selectors)
+        digests = selected_digests(origin.files, [Selector(path) for path in paths])
+    except Cancelled:
+        raise
     except (Undecided, LaminaError, UnicodeError):
-        if not links:
-            raise Undecided("files without a hash") from None
-        return links
+        digests = []
+    if not links and not digests:
+        raise Undecided("files without a hash")
     return (*links, *(KeyLink(content_record(each)) for each in digests))
 
 

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lamina.builder.buildkit_keys.content_hash import Selector, Undecided, selected_digests
-from lamina.builder.buildkit_keys.copy_keys import CopyOrigin
+from lamina.builder.buildkit_keys.content_hash import Undecided
+from lamina.builder.buildkit_keys.copy_keys import CopyOrigin, links_to_files
 from lamina.builder.buildkit_keys.key_records import (
     KeyLink,
     Output,
-    content_record,
     digest_of,
     links_to,
     record_of,
@@ -26,7 +25,6 @@ from lamina.builder.buildkit_keys.key_records import (
 from lamina.builder.buildkit_keys.operations import EMPTY, FileAction, file_operation, filled
 from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
 from lamina.dockerfile.mounts import MountFlag, secret_id
-from lamina.errors import LaminaError
 from lamina.formats.matching import has_wildcards
 
 _SECRET, _CACHE, _TMPFS = 1, 3, 4  # pb.MountType
@@ -149,17 +147,12 @@ def _input(sources: list[tuple[MountSource, list[str]]], source: MountSource, pa
 
 
 def _links(source: MountSource, paths: list[str]) -> tuple[KeyLink, ...]:
-    links = links_to(source.output, digest_of("\0".join(paths).encode()))
-    if source.files is None or any(has_wildcards(path) for path in paths):
-        digests: list[list[str]] = []
-    else:
-        try:
-            digests = selected_digests(source.files.files, [Selector(path) for path in paths])
-        except (Undecided, LaminaError):
-            digests = []
-    if not links and not digests:
-        raise Undecided("files without a hash")
-    return (*links, *(KeyLink(content_record(each)) for each in digests))
+    selector = digest_of("\0".join(paths).encode())
+    if source.files is None:
+        return links_to(source.output, selector)
+    if any(has_wildcards(path) for path in paths):
+        raise Undecided("a mount of a name with wildcards in it")
+    return links_to_files(source.files, paths, selector)
 
 
 def _add_secret(made: ExecMounts, flag: MountFlag) -> None:

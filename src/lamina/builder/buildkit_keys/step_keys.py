@@ -111,10 +111,10 @@ def find_copy_key(
 def _files_of(work: BuildRun, origin: FileOrigin | None) -> CopyOrigin | None:
     if origin is None:
         tree = work.context.tree
-        return None if tree is None else CopyOrigin(HashedTree(tree, is_context=True))
+        return None if tree is None else CopyOrigin(HashedTree(tree, True, work.cancellation))
     if not origin.output:
         raise Undecided("files without a key")
-    return CopyOrigin(HashedTree(work.files_of(origin.image).tree, is_context=False), origin.output)
+    return CopyOrigin(HashedTree(work.files_of(origin.image).tree, False, work.cancellation), origin.output)
 
 
 def begin_keys(work: BuildRun, state: StageState, origin: FileOrigin) -> None:

@@ -48,6 +48,11 @@ class _Record(msgspec.Struct):
     chains: list[_Chain] | None = None
 
 
+def _size(record: _Record) -> int:
+    """Return the number of links and results of a record."""
+    return sum(len(links) + 1 for links in record.inputs or ()) + len(record.layers or ()) + len(record.chains or ())
+
+
 @dataclass(frozen=True, slots=True)
 class KeyedLayer:
     """A layer of a cache: its diff-id, None where that is not told, its blob, and the layer below, -1 for none."""
@@ -73,7 +78,7 @@ class KeyedRecords:
             read = msgspec.convert(records, list[_Record])
         except msgspec.ValidationError as error:
             raise InvalidInput(f"{what}: {error}") from None
-        if sum(len(links) + 1 for record in read for links in record.inputs or ()) > MOST_LINKS:
+        if sum(map(_size, read)) > MOST_LINKS:
             raise TooLarge(f"a build cache has at most {MOST_LINKS} links")
         by_digest = defaultdict[str, list[int]](list)
         for number, record in enumerate(read):
@@ -92,17 +97,31 @@ class KeyedRecords:
                     yield chain
 
     def matching(self, key: KeyRecord) -> frozenset[int]:
-        """Return the records that a key stands for: each of its inputs is reached by one of the links to it."""
-        known = self._matches.get(key.identity)
-        if known is None:
-            reached = [
-                {(link.selector, number) for link in links for number in self.matching(link.record)}
-                for links in key.inputs
-            ]
-            numbers = self._by_digest.get(key.digest, ()) if all(reached) else ()
-            known = frozenset(number for number in numbers if self._fits(self._records[number], reached))
-            self._matches[key.identity] = known
-        return known
+        """Return the records that a key stands for: each of its inputs is reached by one of the links to it.
+
+        Keys may be linked as deep as a Dockerfile is long, so nothing recurses.
+        """
+        waiting = [key]
+        while waiting:
+            top = waiting[-1]
+            links = [link.record for each in top.inputs for link in each]
+            pending = [record for record in links if record.identity not in self._matches]
+            if pending:
+                waiting += pending
+                continue
+            waiting.pop()
+            if top.identity not in self._matches:
+                self._matches[top.identity] = self._matching_of(top)
+        return self._matches[key.identity]
+
+    def _matching_of(self, key: KeyRecord) -> frozenset[int]:
+        """Return the records of a key whose inputs are looked up already."""
+        reached = [
+            {(link.selector, number) for link in links for number in self._matches[link.record.identity]}
+            for links in key.inputs
+        ]
+        numbers = self._by_digest.get(key.digest, ()) if all(reached) else ()
+        return frozenset(number for number in numbers if self._fits(self._records[number], reached))
 
     @staticmethod
     def _fits(record: _Record, reached: Sequence[set[tuple[str, int]]]) -> bool:
