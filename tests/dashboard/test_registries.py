@@ -15,7 +15,9 @@ from lamina.client import Client
 from lamina.credentials import Credentials
 from lamina.errors import NotFound
 from lamina.registry.config import parse
+from lamina.types import BuildRequest, MemoryContext
 from support.browser import Browser
+from support.engines import Cli
 from support.registries import Running
 
 pytestmark = pytest.mark.root
@@ -110,6 +112,23 @@ def guarded() -> Iterator[str]:
         yield f"127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
+
+
+def test_what_the_explorer_fetched_is_part_of_the_disk_space(
+    page: Browser, client: Client, registry: str, cli: Cli
+) -> None:
+    name = f"{registry}/far/away:1"
+    client.builds.build(MemoryContext("FROM base\nCOPY a /\n", {"a": b"far"}), BuildRequest(tags=(name,)))
+    client.registries.push(name)
+    client.images.remove(name)
+    client.builds.prune(all=True)
+    assert len(client.explorer.layers(f"registry://{name}")) == 2
+    assert sum(client.disk_usage().remote_layers.values()) > 0
+    page.go("system")
+    page.one("tbody th", "Remote layers")
+    page.check_accessibility()
+    (line,) = (line for line in cli.text("system", "df").splitlines() if line.startswith("Remote Layers"))
+    assert line.split()[2:4] == ["1", "0"]
 
 
 def test_logins_stay_in_the_window_and_hostile_names_stay_texts(page: Browser, client: Client, guarded: str) -> None:

@@ -55,6 +55,16 @@ def push(raw: Raw, blob: bytes, diff_id: Digest, media_type: str = f"{OCI_LAYER}
     raw.push_manifest("app", "1", Manifest.build(Descriptor.of(OCI_CONFIG, config.raw), [layer]))
 
 
+def test_what_is_kept_counts_as_disk_space(registry: Running, raw: Raw, engine: Engine) -> None:
+    plain = tar(FILES)
+    push(raw, gzip.compress(plain), Digest.of(plain))
+    assert engine.disk_usage().remote_layers == {}
+    engine.explorer.layers(f"registry://{registry.address}/app:1")
+    (size,) = engine.disk_usage().remote_layers.values()
+    assert size > len(BIG)
+    assert engine.disk_usage(["volume"]).remote_layers == {}
+
+
 def test_a_layer_is_fetched_once_and_its_index_stays(registry: Running, raw: Raw, tmp_path: Path) -> None:
     plain = tar(FILES)
     push(raw, gzip.compress(plain), Digest.of(plain))

@@ -66,6 +66,11 @@ class DiskUsage(Document):
         """Return the bytes of each volume, by its name."""
         return {item["Name"]: int((item.get("UsageData") or {}).get("Size", 0)) for item in self.get("Volumes") or ()}
 
+    @property
+    def remote_layers(self) -> Mapping[str, int]:
+        """Return the bytes that the explorer keeps of each layer at a registry; Docker's daemon has none."""
+        return {item["Name"]: int(item["Size"]) for item in self.get("RemoteLayers") or ()}
+
 
 class Event(Document):
     """One thing that happened."""

@@ -89,11 +89,12 @@ class Lazy(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """What takes the disk, in bytes: all layers, containers by their ID, volumes by their name."""
+    """What takes the disk, in bytes: all layers, containers by ID, volumes by name, what the explorer fetched."""
 
     layers_size: int
     containers: Mapping[str, int]
     volumes: Mapping[str, int]
+    remote_layers: Mapping[str, int]
 
 
 class Engine:
@@ -135,8 +136,8 @@ class Engine:
         )
         self.registries = Registries(self.store, self.images, self.settings.registries())
         containers = ContainerOpener(self._recovered_catalog, self.images, self._snapshots, self.root / "temporary")
-        remote = RemoteOpener(self.store, self.registries.client_for, self.root / "explorer")
-        self.explorer = Explorer(self.images, {"container": containers, "registry": remote})
+        self._remote = RemoteOpener(self.store, self.registries.client_for, self.root / "explorer")
+        self.explorer = Explorer(self.images, {"container": containers, "registry": self._remote})
         folders = (self.root / "temporary", self.root / "build-mounts")
         self.builds = Builds(
             self, self.registries, self._defaults, *folders, side=self, limits=self.settings.build_cache
@@ -201,7 +202,12 @@ class Engine:
         layers = self.images.usage().layers_size if not types or "image" in types else 0
         containers = self.containers.usage() if not types or "container" in types else {}
         volumes = self.volumes.list() if not types or "volume" in types else []
-        return DiskUsage(layers, containers, {volume.name: self.volumes.usage(volume) for volume in volumes})
+        sizes = {volume.name: self.volumes.usage(volume) for volume in volumes}
+        return DiskUsage(layers, containers, sizes, self.remote_layers() if not types or "image" in types else {})
+
+    def remote_layers(self) -> Mapping[str, int]:
+        """Return the bytes that the explorer keeps of each layer at a registry, by a name of it."""
+        return self._remote.kept_sizes()
 
     def events(
         self,

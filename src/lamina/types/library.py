@@ -83,7 +83,8 @@ class DiskUsage(Protocol):
     """What takes the disk, in bytes.
 
     `layers_size` counts the files of each layer once, however many images share it. `containers` has the files that
-    each container changed, by its ID; `volumes` goes by name.
+    each container changed, by its ID; `volumes` goes by name. `remote_layers` has what the explorer keeps of layers at
+    registries, by a name of each.
     """
 
     @property
@@ -92,6 +93,8 @@ class DiskUsage(Protocol):
     def containers(self) -> Mapping[str, int]: ...
     @property
     def volumes(self) -> Mapping[str, int]: ...
+    @property
+    def remote_layers(self) -> Mapping[str, int]: ...
 
 
 class Event(Protocol):

@@ -195,6 +195,7 @@ def summary(usage: Document) -> list[dict[str, Any]]:
     total = usage.get("LayersSize") or 0
     used = sum(i["Size"] - max(i["SharedSize"], 0) for i in images if i["Containers"] > 0)
     data = [volume.get("UsageData") or {"Size": 0, "RefCount": 0} for volume in volumes]
+    remote = [layer["Size"] for layer in usage.get("RemoteLayers") or ()]  # of lamina's daemon, if there are any
     return [
         _row("Images", images, sum(i["Containers"] > 0 for i in images), total, total - used if images else 0),
         _row(
@@ -218,10 +219,11 @@ def summary(usage: Document) -> list[dict[str, Any]]:
             sum(c["Size"] for c in cache if not c.get("Shared")),
             sum(c["Size"] for c in cache if not c.get("Shared") and not c["InUse"]),
         ),
+        *([_row("Remote Layers", remote, 0, sum(remote), sum(remote))] if remote else []),
     ]
 
 
-def _row(kind: str, items: Sequence[Document], active: int, size: int, reclaimable: int) -> dict[str, Any]:
+def _row(kind: str, items: Sequence[object], active: int, size: int, reclaimable: int) -> dict[str, Any]:
     return {"type": kind, "total": len(items), "active": active, "size": size, "reclaimable": max(0, reclaimable)}
 
 

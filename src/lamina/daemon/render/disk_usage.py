@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -76,9 +76,21 @@ def build_cache(objects: Sequence[CacheObject]) -> Totals:
     return Totals(items, active, sum(item.size for item in own), reclaimable)
 
 
+def remote_layers(sizes: Mapping[str, int]) -> Totals:
+    """Return what the explorer keeps of layers at registries. All of it may go: it is fetched again."""
+    items = [Raw(encode_json({"Name": name, "Size": size})) for name, size in sizes.items()]
+    return Totals(items, 0, sum(sizes.values()), sum(sizes.values()))
+
+
 def older(totals: dict[str, Totals], version: Version) -> dict[str, Any]:
     """Return the answer of API versions before 1.52: all items, in a list for each kind."""
-    names = {"image": "Images", "container": "Containers", "volume": "Volumes", "build-cache": "BuildCache"}
+    names = {
+        "image": "Images",
+        "container": "Containers",
+        "volume": "Volumes",
+        "build-cache": "BuildCache",
+        "remote-layer": "RemoteLayers",
+    }
     members: dict[str, Any] = {names[kind]: item.items for kind, item in totals.items()}
     if "image" in totals:
         members["LayersSize"] = totals["image"].size
@@ -94,6 +106,7 @@ def newer(totals: dict[str, Totals], *, verbose: bool) -> dict[str, Any]:
         "container": "ContainerUsage",
         "volume": "VolumeUsage",
         "build-cache": "BuildCacheUsage",
+        "remote-layer": "RemoteLayerUsage",
     }
     return {names[kind]: _total(item, verbose) for kind, item in totals.items()}
 

@@ -114,6 +114,8 @@ class SystemRoutes:
         totals: dict[str, disk_usage.Totals] = {}
         if "image" in kinds:
             totals["image"] = disk_usage.images(self._engine.images.usage(), version, self._images)
+            if sizes := self._engine.remote_layers():  # nothing that Docker's daemon has
+                totals["remote-layer"] = disk_usage.remote_layers(sizes)
         if "container" in kinds:
             containers = self._engine.containers.list(all=True, size=True)
             totals["container"] = disk_usage.containers(containers, version, self._containers)

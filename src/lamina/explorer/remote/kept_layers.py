@@ -74,6 +74,14 @@ class KeptLayers:
                         os.replace(Path(folder) / name, place.path(name))
         self._collect()
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of the files of each kept layer, by its key."""
+        sizes: dict[str, int] = {}
+        for path in self._root.glob("*.*"):
+            with contextlib.suppress(FileNotFoundError):  # it may go meanwhile
+                sizes[path.stem] = sizes.get(path.stem, 0) + path.stat().st_size
+        return sizes
+
     def _collect(self) -> None:
         """Drop the layers that were not used for longest, until the others fit."""
         for suffix, limit in self._limits.items():

@@ -57,6 +57,10 @@ class RemoteOpener:
         self._kept = KeptLayers(root)
         self._known: LruCache[tuple[str, Digest], _Known] = LruCache(_REMEMBERED)
 
+    def kept_sizes(self) -> Mapping[str, int]:
+        """Return the bytes that each layer takes here, by a name of it. They go when they are in the way."""
+        return self._kept.sizes()
+
     @contextmanager
     def __call__(
         self, name: str, credentials: Mapping[str, Credentials], cancellation: Cancellation

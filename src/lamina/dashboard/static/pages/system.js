@@ -12,6 +12,7 @@ const VIEWS = [["usage", "Disk space"], ["events", "Events"], ["about", "About"]
 const KINDS = [
   ["ImageUsage", "Images", "images"], ["ContainerUsage", "Containers", "containers"],
   ["VolumeUsage", "Volumes", "volumes"], ["BuildCacheUsage", "Build cache", "builds/cache"],
+  ["RemoteLayerUsage", "Remote layers", "registries"],
 ];
 const CHART = { name: 110, width: 560, row: 40 };
 
@@ -25,7 +26,7 @@ export async function show(page) {
   page.main.append(systemTabs("usage"), body);
   await keepLoaded(["container", "image", "volume", "builder"], async () => {
     const usage = await get("/system/df", {}, page.signal);
-    const rows = KINDS.map(([member, title, address]) => ({ title, address, ...entry(usage[member]) }));
+    const rows = KINDS.filter(([member]) => usage[member]).map(([member, title, address]) => ({ title, address, ...entry(usage[member]) }));
     fill(body, section("Disk space", scrolling("Drawing of the disk space", drawUsage(rows)), usageTable(rows)));
   }, page.signal);
 }
