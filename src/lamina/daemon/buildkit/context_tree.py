@@ -105,11 +105,12 @@ class ContextTree(SpooledFiles):
             minor=stat.minor if kind.is_device else 0,
         )
         is_file = kind is EntryType.REGULAR
-        row = self._saved.get(os.fsencode(path)) if is_file else None
+        raw = os.fsencode(path)
+        row = self._saved.get(raw) if is_file else None
         if row is not None and (row.size, row.mtime_ns, row.mode) == (stat.size, stat.mtime_ns, stat.mode):
-            entry = replace(entry, size=row.size, data_offset=row.offset)
+            entry = _sized(entry, row.size, row.offset)
             self.sums[path] = row.sum
-            self.rows[os.fsencode(path)] = row
+            self.rows[raw] = row
             is_file = False
         self._put(Node(entry, len(self._nodes)))
         return is_file
@@ -127,7 +128,7 @@ class ContextTree(SpooledFiles):
             raise InvalidInput(f"the client sent a path that is no place in the build context: {path!r}", path=path)
         if path.partition("/")[0] == "..":
             raise InvalidInput(f"the client sent a path outside the build context: {path!r}", path=path)
-        parent = self._nodes.get(posixpath.dirname(path))
+        parent = self._nodes.get(path.rpartition("/")[0])  # the path is normal
         if parent is None or not parent.is_directory:
             raise InvalidInput(f"the client sent {path!r} before the directory that it is in", path=path)
         if path in self._nodes:
@@ -145,7 +146,8 @@ class ContextTree(SpooledFiles):
 
     def _put(self, node: Node) -> None:
         self._nodes[node.path] = node
-        self._names[posixpath.dirname(node.path)].add(node.name)
+        parent, _, name = node.path.rpartition("/")
+        self._names[parent].add(name)
         if node.is_directory:
             self._names[node.path] = set()
 
