@@ -1,7 +1,7 @@
 """Deleting files that nothing refers to any more, beside the work that dropped them.
 
-To delete a large file the kernel has to free its blocks: 28 ms for 90 MB on ext4. Nobody needs to wait for that. A
-crash leaves the files in `ingest/`, which the next start sweeps.
+To delete a large file the kernel has to free its blocks: 4 ms of processor time for 90 MB on ext4, and the longer the
+busier the disk is. Nobody needs to wait for that. A crash leaves the files in `ingest/`, which the next start sweeps.
 """
 
 from __future__ import annotations
