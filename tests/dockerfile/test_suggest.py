@@ -17,6 +17,11 @@ from lamina.dockerfile.suggest import with_guess
             "build",
             'target stage "bulid" could not be found (did you mean build?)',
         ),
+        (
+            "no value for ${BULIDPLATFORM} at",
+            "BUILDPLATFORM",
+            "no value for ${BULIDPLATFORM} at (did you mean BUILDPLATFORM?)",
+        ),
         ("unknown flag: --frm", "--from", "unknown flag: --frm (did you mean from?)"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 _FAR = 3  # letters
 _LONGEST = 200  # letters of a word that are compared
-_QUOTED = re.compile(r'"([^"]+)"')
+_WORD = re.compile(r"\w[\w-]{2,}")
 _GUESS = re.compile(r"Did you mean (.+?)\?")
 
 
@@ -21,15 +21,14 @@ def did_you_mean(word: str, words: Iterable[str]) -> str | None:
 def with_guess(message: str, fix: str) -> tuple[str, str]:
     """Return a message with the near miss that the fix begins with, in BuildKit's form, and the rest of the fix.
 
-    BuildKit guesses less: what differs from the last word of the message, or from a quoted one, in three letters or
-    more is left out. Rule: moby/buildkit, util/suggest.
+    BuildKit guesses less: what differs from each word of the message in three letters or more is left out.
+    Rule: moby/buildkit, util/suggest.
     """
     guess = _GUESS.match(fix)
     if guess is None:
         return message, fix
     rest, near = fix[guess.end() :].strip(), guess[1].removeprefix("--")
-    words = [*_QUOTED.findall(message), message.split()[-1] if message.split() else ""]
-    if min(_distance(word.lstrip("-").lower(), near.lower()) for word in words) >= _FAR:
+    if all(_distance(word.lower(), near.lower()) >= _FAR for word in _WORD.findall(message)):
         return message, rest
     return f"{message} (did you mean {near}?)", rest
 
