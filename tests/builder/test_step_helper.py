@@ -14,6 +14,7 @@ from lamina.api.build import BuildRequest
 from lamina.builder.builder import build
 from lamina.builder.console import short
 from lamina.builder.context.source import from_dockerfile
+from lamina.builder.run.command import StepTask
 from lamina.builder.run.step_helper import StepHelper
 from lamina.errors import CommandFailed, NoSpace
 from lamina.progress import Message, Output, Report
@@ -114,12 +115,27 @@ def test_the_end_of_a_build_waits_for_the_last_step_and_tells_of_its_failure() -
 
 
 def test_a_step_does_not_wait_for_a_task_that_nobody_has_begun_to_make() -> None:
-    helper, busy = StepHelper(), Event()
-    begun: list[str] = []
+    helper, busy, begun = StepHelper(), Event(), Event()
+
+    def make(stack: ExitStack) -> StepTask:
+        begun.set()
+        raise NoSpace("no room")
+
     with ExitStack() as closing:
         closing.callback(busy.set)
         helper.give_back(held(busy.wait), closing)
-        helper.make_ready(lambda id: lambda stack: begun.append(id), closing)  # type: ignore[arg-type, return-value]
+        helper.make_ready(lambda id: make, closing)
         assert helper.take(helper.next_id(), closing) is None
         busy.set()
-    assert begun == []
+    assert not begun.is_set()
+
+
+def test_a_step_makes_the_task_that_could_not_be_made_for_it() -> None:
+    def make(stack: ExitStack) -> StepTask:
+        raise NoSpace("no room")
+
+    helper = StepHelper()
+    with ExitStack() as closing:
+        helper.make_ready(lambda id: make, closing)
+        assert helper.take(helper.next_id(), closing) is None
+        assert helper.next_id() != helper.next_id()
