@@ -155,6 +155,7 @@ NOT_FUZZED = {
     "GET /distribution/{}/json": _OUTSIDE,
     "GET /distribution/{}/tags": _OUTSIDE,
     "GET /distribution/{}/manifest": _OUTSIDE,
+    "GET /distribution/{}/config": _OUTSIDE,
     "GET /registries/{}/repositories": _OUTSIDE,
     **{f"GET /distribution/{{}}/explorer/{question}": _OUTSIDE for question in EXPLORER_QUESTIONS},
     "GET /images/search": _OUTSIDE,

@@ -114,14 +114,19 @@ def guarded() -> Iterator[str]:
         thread.join()
 
 
-def test_what_the_explorer_fetched_is_part_of_the_disk_space(
+def test_an_image_is_looked_at_and_what_that_fetched_is_part_of_the_disk_space(
     page: Browser, client: Client, registry: str, cli: Cli
 ) -> None:
     name = f"{registry}/far/away:1"
-    client.builds.build(MemoryContext("FROM base\nCOPY a /\n", {"a": b"far"}), BuildRequest(tags=(name,)))
+    client.builds.build(MemoryContext("FROM base\nENV a=b\nCOPY a /\n", {"a": b"far"}), BuildRequest(tags=(name,)))
     client.registries.push(name)
     client.images.remove(name)
     client.builds.prune(all=True)
+    page.go(f"registries/{registry.replace(':', '%3A')}/repositories/far%2Faway/tags/1")
+    table = page.one("table[aria-label=Instructions]")
+    rows = [row.text for row in table.find_elements("css selector", "tbody tr")]
+    assert ("COPY" in rows[0], "ENV" in rows[1], "none" in rows[1]) == (True, True, True)
+    page.check_accessibility()
     assert len(client.explorer.layers(f"registry://{name}")) == 2
     assert sum(client.disk_usage().remote_layers.values()) > 0
     page.go("system")

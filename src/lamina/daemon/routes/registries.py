@@ -1,6 +1,6 @@
 """What registries say: `/distribution/{name}/json` of an image, `/auth` of credentials, `/images/search`.
 
-`/registries/{server}/repositories`, `/distribution/{name}/tags` and `/distribution/{name}/manifest` are lamina's own.
+`/registries/{server}/repositories` and `tags`, `manifest` and `config` below `/distribution/{name}` are lamina's own.
 All take the credentials of the request (`X-Registry-Auth`), and none are kept.
 """
 
@@ -34,6 +34,7 @@ class RegistryRoutes:
             Route("GET", "/distribution/{name*}/json", self.inspect, Kind.WORK),
             Route("GET", "/distribution/{name*}/tags", self.tags, Kind.WORK),
             Route("GET", "/distribution/{name*}/manifest", self.manifest, Kind.WORK),
+            Route("GET", "/distribution/{name*}/config", self.config, Kind.WORK),
             Route("GET", "/registries/{server}/repositories", self.repositories, Kind.WORK),
             Route("POST", "/auth", self.login),
             Route("GET", "/images/search", self.search, Kind.WORK),
@@ -61,6 +62,11 @@ class RegistryRoutes:
         image = await call.run(self._registries.inspect, call.places["name"], credentials=_credentials(call))
         headers = {"Content-Type": image.media_type, "Docker-Content-Digest": str(image.digest)}
         return web.Response(body=image.document.raw, headers=headers)
+
+    async def config(self, call: Call) -> web.StreamResponse:
+        """Answer the bytes of an image's config, whose history has the instructions; of an index, the host's image."""
+        config = await call.run(self._registries.config, call.places["name"], None, credentials=_credentials(call))
+        return web.Response(body=config.raw, content_type="application/json")
 
     async def login(self, call: Call) -> web.StreamResponse:
         auth = await call.json(AuthConfig)

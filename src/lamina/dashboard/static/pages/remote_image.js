@@ -1,12 +1,15 @@
-// One image of a registry, without pulling it: its platforms or its layers, and its manifest as the registry has it.
+// One image of a registry, without pulling it: its platforms, or its layers and the instructions that made them, and its
+// manifest as the registry has it.
 
 import { getRaw } from "../api.js";
 import { figures, section } from "../details.js";
 import { element, link } from "../dom.js";
-import { short, size } from "../format.js";
+import { ago, short, size } from "../format.js";
 import { headerFor } from "../logins.js";
 import { pullButton } from "../registry_pull.js";
 import { distribution, trail } from "../remote_image.js";
+
+const IMAGES = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 export async function show(page) {
   const { registry, name, tag } = page.parameters;
@@ -16,6 +19,7 @@ export async function show(page) {
   const text = await (await getRaw(target, {}, page.signal, headerFor(registry))).text();
   const manifest = JSON.parse(text);
   const layers = manifest.layers ?? [];
+  const config = IMAGES.includes(manifest.config?.mediaType) ? await configOf(page, `${name}${separator}${tag}`) : null;
   page.main.append(
     trail(registry, name),
     !page.settings.readOnly ? element("div", { class: "actions" }, pullButton(registry, `${registry}/${name}`, tag, page.signal)) : "",
@@ -26,8 +30,26 @@ export async function show(page) {
       ["Size", size(layers.reduce((total, layer) => total + layer.size, 0))],
     ]),
     manifest.manifests ? section("Images", imagesTable(page, manifest.manifests)) : section("Layers", layersTable(layers)),
+    config && section("Instructions", stepsTable(config.history ?? [], layers)),
     section("Manifest", element("pre", { class: "view", tabindex: "0" }, text)),
   );
+}
+
+async function configOf({ parameters: { registry }, signal }, name) {
+  return (await getRaw(distribution(registry, name, "config"), {}, signal, headerFor(registry))).json();
+}
+
+// Return the steps, the newest first. Those that have changed files are as many as the layers, in the same order.
+function stepsTable(history, layers) {
+  const withLayer = history.filter((step) => !step.empty_layer);
+  const layerOf = (step) => (withLayer.length === layers.length ? layers[withLayer.indexOf(step)] : null);
+  return rowsTable("Instructions", ["Made by", "Layer", "Size", "Made"], [...history].reverse().map((step) => {
+    const layer = layerOf(step);
+    return [
+      element("code", {}, step.created_by || "unknown"), layer ? element("code", {}, short(layer.digest)) : "none", layer ? size(layer.size) : "",
+      step.created ? ago(Date.parse(step.created) / 1000) : "",
+    ];
+  }));
 }
 
 function layersTable(layers) {
