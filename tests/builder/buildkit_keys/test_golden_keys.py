@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lamina.api.build import BuildRequest, CacheOption
 from lamina.builder.buildkit_keys.content_hash import HashedTree, Selector, Undecided, selected_digests
@@ -161,3 +162,28 @@ def test_files_that_change_while_they_are_copied_leave_no_key(workshop: Workshop
         (folder / "a.txt").write_text("other\n")
         assert not hashed.is_unchanged()
         assert selected_digests(hashed, [Selector("/a.txt")]) != [first]
+
+
+@pytest.mark.parametrize(
+    ("lines", "request_"),
+    [
+        ("COPY --exclude=o* dir /d/\nCOPY a.txt /", EXPORTING),
+        ("COPY --parents dir/one /\nCOPY a.txt /", EXPORTING),
+        ("COPY a.txt /", replace(EXPORTING, build_args={"SOURCE_DATE_EPOCH": "1"})),
+        ("USER 5\nWORKDIR /w\nCOPY a.txt /", EXPORTING),
+        ("COPY a.txt /", BuildRequest()),
+    ],
+    ids=["exclude", "parents", "epoch", "owner on nothing", "nothing to share"],
+)
+def test_steps_without_a_certain_key_have_none(workshop: Workshop, lines: str, request_: BuildRequest) -> None:
+    folder = workshop.context(f"FROM scratch\n{lines}\n", FILES)
+    assert not [step for step in workshop.run(from_directory(folder), request_).cached if isinstance(step, CachedKey)]
+
+
+def test_where_arg_and_env_set_one_name_a_run_has_no_key(shop: Workshop) -> None:
+    """BuildKit's RUN would see the ARG, lamina's sees the ENV."""
+    request = replace(EXPORTING, network="none")
+    for lines, keys in (("ENV A=1\nARG A=2\nRUN true", 0), ("ARG A=2\nENV A=1\nRUN true", 1), ("RUN true", 1)):
+        folder = shop.context(f"FROM base\n{lines}\n")
+        cached = shop.run(from_directory(folder), request).cached
+        assert len([step for step in cached if isinstance(step, CachedKey)]) == keys, lines

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from lamina.builder.buildkit_keys.content_hash import HashedTree, Selector, Undecided, selected_digests
 from lamina.builder.buildkit_keys.key_records import (
@@ -29,14 +30,17 @@ from lamina.builder.buildkit_keys.operations import (
     FileAction,
     file_operation,
     filled,
+    go_json,
     merge_operation,
     owner_member,
 )
 from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
+from lamina.builder.copy.add import UNNAMED
 from lamina.dockerfile.instructions import Add, Copy, InlineFile
 from lamina.errors import Cancelled, LaminaError
 
 _OCTAL = re.compile(r"[0-7]+")
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _ID = re.compile(r"(root|\d+)(:(root|\d+))?")
 
 
@@ -70,7 +74,9 @@ def copy_record(keys: StageKeys, instruction: Copy | Add, origin: CopyOrigin | N
     if base is None or instruction.exclude or (isinstance(instruction, Copy) and instruction.parents):
         raise Undecided("a copy with patterns")
     operation = _Operation(keys, instruction, base)
-    if instruction.sources and origin is not None:
+    if isinstance(instruction, Add) and instruction.checksum:
+        operation.add_download(instruction.sources[0], instruction.checksum, unpack=bool(instruction.unpack))
+    elif instruction.sources and origin is not None:
         operation.add_files(origin)
     for file in instruction.inline:
         operation.add_document(file)
@@ -110,6 +116,21 @@ class _Operation:
             }
             name = posixpath.basename(selector.path) or "/"
             self._copies.append((self._action(name, flags), len(self._inputs) - 1))
+
+    def add_download(self, url: str, checksum: str, *, unpack: bool) -> None:
+        """Add a file from an address. Only one with a checksum is known before it is there.
+
+        Rule: moby/buildkit, source/http/source.go, formatCacheKey.
+        """
+        name = posixpath.basename(unquote(urlsplit(url).path).rstrip("/")) or UNNAMED
+        if not _SHA256.fullmatch(checksum) or name in (".", ".."):
+            raise Undecided("a download whose bytes are not known")
+        key = digest_of(go_json({"Filename": name, "Perm": 0, "UID": 0, "GID": 0, "Checksum": checksum}))
+        source = (record_of(f"buildkit.source.v0:{key}".encode()),)
+        self._inputs.append(links_to(source, digest_of(f"/{name}".encode())))
+        self._outputs.append(source)
+        flags = {"attemptUnpackDockerCompatibility": unpack, "createDestPath": True}
+        self._copies.append((self._action(name, flags), len(self._inputs) - 1))
 
     def add_document(self, file: InlineFile) -> None:
         """Add a here-document, which is a file operation of its own. Its text may be looked up by its hash too."""

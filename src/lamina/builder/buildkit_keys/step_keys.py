@@ -22,6 +22,7 @@ from lamina.builder.buildkit_keys.operations import (
     owner_member,
 )
 from lamina.builder.buildkit_keys.stage_keys import StageKeys, clean
+from lamina.builder.context.git_address import is_git
 from lamina.builder.copy.add import remote_words
 from lamina.builder.stage import StageState
 from lamina.builder.stage_images import FileOrigin, origin_for
@@ -97,7 +98,7 @@ def find_copy_key(
     The files are read again when they are copied. A key of files that change meanwhile stands for none.
     """
     keys = state.keys
-    if keys is None or remote_words(instruction.sources)[1]:
+    if keys is None or not _is_followed(instruction):
         return
     with suppress(Undecided, UnicodeError):
         read = _files_of(work, origin)
@@ -106,6 +107,15 @@ def find_copy_key(
             work.current.linked_key = record
         work.current.key = merged(keys.output, record) if is_linked(instruction) else record
         work.current.key_holds = read.files.is_unchanged if read is not None else work.current.key_holds
+
+
+def _is_followed(instruction: say.Copy | say.Add) -> bool:
+    """Return whether all sources are files that are here, or one is a download with a checksum."""
+    remote = remote_words(instruction.sources)[1]
+    if not remote:
+        return True
+    is_alone = len(instruction.sources) == 1 and not instruction.inline and not is_git(instruction.sources[0])
+    return is_alone and isinstance(instruction, say.Add) and bool(instruction.checksum)
 
 
 def _files_of(work: BuildRun, origin: FileOrigin | None) -> CopyOrigin | None:
