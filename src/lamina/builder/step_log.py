@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lamina.api.build_steps import BuildStep, Difference, Outcome
+from lamina.builder.buildkit_keys.content_hash import HashedTree
 from lamina.builder.buildkit_keys.key_records import KeyRecord
 from lamina.builder.cache.records import StepPlace
 from lamina.dockerfile.dockerfile import Dockerfile
@@ -18,7 +18,7 @@ class StepUnderWay:
     """The step that a stage is at. Whoever does the step fills in how it ended.
 
     `key` is BuildKit's key of its files, and `linked_key` that of a linked copy's own files, whatever is below them.
-    `key_holds` tells at the step's end whether what was hashed is still the same.
+    `hashed` are the trees whose files are in the key.
     """
 
     place: StepPlace = field(default_factory=StepPlace)
@@ -31,7 +31,12 @@ class StepUnderWay:
     started: float = field(default_factory=time.time)
     key: KeyRecord | None = None
     linked_key: KeyRecord | None = None
-    key_holds: Callable[[], bool] = lambda: True
+    hashed: list[HashedTree] = field(default_factory=list)
+
+    @property
+    def certain_key(self) -> KeyRecord | None:
+        """Return the key, at the end of the step: None where files have changed since they were hashed."""
+        return self.key if all(tree.is_unchanged() for tree in self.hashed) else None
 
 
 class StepLog:

@@ -25,7 +25,7 @@ def perform(work: BuildRun, state: StageState, instruction: say.Instruction) -> 
     """Do one instruction. Raise Problem for a mistake in it, and what the store and the images raise."""
     expanded = Expansion(state.words(), work.file.escape, state.args.overridden).apply(instruction)
     _perform(work, state, expanded)
-    key = work.current.key if work.current.key_holds() else None
+    key = work.current.certain_key
     go_on(state, expanded, key)
     if key is not None and state.image is not None:
         work.cache.note_key(key, state.image.config.diff_ids)

@@ -56,8 +56,8 @@ def find_run_key(
             arguments, keys.environment, keys.directory, keys.user, work.host_name, network, made.members, made.secrets
         )
         work.current.key = record_of(exec_operation(process, state.platform.normalised()), made.inputs)
-        trees = [source.files.files for _, source in sources if source is not None and source.files is not None]
-        work.current.key_holds = lambda: all(tree.is_unchanged() for tree in trees)
+        shown = (source.files for _, source in sources if source is not None)
+        work.current.hashed += [origin.files for origin in shown if origin is not None]
 
 
 def _mounted(work: BuildRun, flag: MountFlag) -> MountSource:
@@ -106,7 +106,7 @@ def find_copy_key(
         if is_linked(instruction):
             work.current.linked_key = record
         work.current.key = merged(keys.output, record) if is_linked(instruction) else record
-        work.current.key_holds = read.files.is_unchanged if read is not None else work.current.key_holds
+        work.current.hashed += [read.files] if read is not None else []
 
 
 def _is_followed(instruction: say.Copy | say.Add) -> bool:
