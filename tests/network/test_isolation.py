@@ -19,6 +19,7 @@ from network.attacks import Wire, command, intruder, route_loopback_through, rou
 from network.families import V4, V6, Family
 from network.hosts import neighbour_of
 from network.talk import ask, echo_server, in_namespace, listener
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -259,6 +260,7 @@ def test_a_forged_answer_does_not_enter_another_network(networks: Networks, fami
 def test_a_router_advertisement_changes_nothing_on_the_host(networks: Networks) -> None:
     endpoint = networks.join("one", "bridge")
     liar = Wire(networks.sandbox("one"))
+    eventually(lambda: "linkdown" not in command("ip", "-6", "route"))  # the kernel notes a carrier a little later
     before = command("ip", "-6", "route"), command("ip", "-6", "addr")
 
     with _listening(V4, 5353) as server:
