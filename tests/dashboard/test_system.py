@@ -17,7 +17,9 @@ def test_disk_space_is_drawn_and_follows(page: Browser, client: Client) -> None:
     page.press("System")
     page.one("h1", "System")
     page.one("svg.drawing")
-    assert len(page.all(".part.used")) == 4
+    kinds = [cell.text for cell in page.all("table[aria-label='Disk space'] tbody th")]
+    assert kinds[:4] == ["Images", "Containers", "Volumes", "Build cache"]
+    assert len(page.all(".part.used")) == len(kinds)
     page.check_accessibility()
 
     def volumes() -> str:
