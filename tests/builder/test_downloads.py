@@ -28,6 +28,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, address: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.asked: list[str] = []
+        self.agents: set[str | None] = set()
         super().__init__((address, 0), _Handler)
         host = f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{self.server_address[1]}"
@@ -41,6 +42,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        self.server.agents.add(self.headers["User-Agent"])
         redirect = self.path.startswith("/to/")
         self.send_response(302 if redirect else 200)
         if redirect:
@@ -93,6 +95,7 @@ def test_redirects_between_equals_are_followed(outside: Server, loopback: Server
     assert fetched(loopback.to(f"{loopback.url}/c")) == "/c"
     assert fetched(loopback.to(loopback.to(f"{outside.url}/d"))) == "/d"
     assert fetched(f"{loopback.url}/e") == "/e", "who writes the loopback's address means it"
+    assert outside.agents == loopback.agents == {"lamina"}, "servers are told who asks"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "2130706433", "127.1", "[::ffff:127.0.0.1]"])

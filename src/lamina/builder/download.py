@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urljoin, urlsplit
 
@@ -39,7 +39,7 @@ def download(url: str, cancellation: Cancellation = NEVER) -> Iterator[urllib3.B
     settings = Settings(proxies=Proxies.from_environment(os.environ), certificates=())
     pools = Pools(settings, cancellation, journey.check_address)
     try:
-        answer = _follow(pools, journey, url)
+        answer = _follow(pools, journey, url, {"User-Agent": settings.user_agent})
         if answer.status >= 400:
             raise _refused(answer)
         yield answer
@@ -50,12 +50,12 @@ def download(url: str, cancellation: Cancellation = NEVER) -> Iterator[urllib3.B
         pools.close()
 
 
-def _follow(pools: Pools, journey: Journey, url: str) -> urllib3.BaseHTTPResponse:
+def _follow(pools: Pools, journey: Journey, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
     for _ in range(_REDIRECTS + 1):
         pool = pools.for_url(url)
         journey.set_out(url, proxied=isinstance(pool, urllib3.ProxyManager))
         try:
-            answer = pool.request("GET", url, preload_content=False, redirect=False, retries=False)
+            answer = pool.request("GET", url, headers=headers, preload_content=False, redirect=False, retries=False)
         except urllib3.exceptions.HTTPError as error:
             pools.cancellation.check()
             raise connection_failure(url, error) from error
