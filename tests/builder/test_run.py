@@ -7,12 +7,14 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from lamina.api.build import BuildRequest
 from lamina.builder.builder import build as run_build
 from lamina.builder.context.source import from_dockerfile
+from lamina.builder.run.container import ContainerRunner
 from lamina.cancellation import Cancellation
 from lamina.errors import Cancelled, CommandFailed, Forbidden, InvalidInput
 from lamina.images.image import Image
@@ -247,6 +249,21 @@ def test_a_cancelled_run_ends_at_once(shop: Workshop) -> None:
 
     def hear(message: Message) -> None:
         if isinstance(message, Output) and message.text == "started\n":
+            token.cancel("enough")
+
+    with from_dockerfile(b"FROM base\nRUN echo started; sleep 1000\n") as context:
+        with pytest.raises(Cancelled, match="enough"):
+            run_build(context, OFFLINE, shop.rooms, hear, token)
+
+
+def test_a_run_that_is_cancelled_once_the_engine_closes_ends(shop: Workshop) -> None:
+    token = Cancellation()
+    assert shop.rooms.runner is not None
+    runtime = cast(ContainerRunner, shop.rooms.runner()).rooms.runtime
+
+    def hear(message: Message) -> None:
+        if isinstance(message, Output) and message.text == "started\n":
+            runtime.close()  # nobody hears from monitors any more
             token.cancel("enough")
 
     with from_dockerfile(b"FROM base\nRUN echo started; sleep 1000\n") as context:

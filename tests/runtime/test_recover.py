@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,6 +62,24 @@ def test_a_running_task_is_found_again(data_root: Path, busybox_tree: Path) -> N
     assert status is not None
     assert status.code == 5
     assert told.wait(10)
+    task.delete()
+    runtime.close()
+
+
+def test_nobody_waits_for_a_task_of_a_closed_runtime(data_root: Path, busybox_tree: Path) -> None:
+    runtime = Runtime(data_root / "exec")
+    task = runtime.create(NAME, container("sleep", "1000"), busybox_tree)
+    task.start()
+    with ThreadPoolExecutor(1) as thread:
+        end = thread.submit(task.wait)
+        runtime.close()
+        assert end.result(10) is None
+    runtime = Runtime(data_root / "exec")
+    task = runtime.recover(NAME)
+    task.kill()
+    status = task.wait(10)
+    assert status is not None
+    assert status.signal == signal.SIGKILL
     task.delete()
     runtime.close()
 

@@ -137,6 +137,7 @@ class _Watched:
     connection: socket.socket
     told: Callable[[dict[str, Any]], None]
     gone: Callable[[], None]
+    left: Callable[[], None]
     rest: bytearray = field(default_factory=bytearray)
 
 
@@ -152,18 +153,27 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def add(self, connection: socket.socket, told: Callable[[dict[str, Any]], None], gone: Callable[[], None]) -> None:
-        """Take over `connection`: `told` gets each JSON line, `gone` is called once when the monitor is no more."""
+    def add(
+        self,
+        connection: socket.socket,
+        told: Callable[[dict[str, Any]], None],
+        gone: Callable[[], None],
+        left: Callable[[], None],
+    ) -> None:
+        """Take over `connection`: `told` gets each JSON line, and `gone` is called once when the monitor is no more.
+
+        `left` is called instead when the watcher is closed before that.
+        """
         connection.setblocking(False)
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="monitors", daemon=True)
                 self._thread.start()
-            self._watched[connection.fileno()] = _Watched(connection, told, gone)
+            self._watched[connection.fileno()] = _Watched(connection, told, gone, left)
             self._epoll.register(connection.fileno(), select.EPOLLIN)
 
     def close(self) -> None:
-        """Stop listening, without calling `gone`. Monitors and their tasks go on. May be called twice."""
+        """Stop listening, and call `left` for each monitor. They and their tasks go on. May be called twice."""
         with self._lock:
             if self._closed:
                 return
@@ -173,6 +183,7 @@ class Watcher:
             self._thread.join()
         for watched in self._watched.values():
             watched.connection.close()
+            watched.left()
         self._epoll.close()
         os.close(self._wake_read)
         os.close(self._wake_write)

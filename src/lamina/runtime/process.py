@@ -121,13 +121,13 @@ class Process:
         if state.get("exit"):
             self._settle(_status(state["exit"]), tell=False)
         self._watching = connection
-        self._watcher.add(connection, self._told, self._gone)
+        self._watcher.add(connection, self._told, self._gone, self._left)
 
     def adopt(self, connection: socket.socket, monitor: int) -> None:
         """Take over the connection to a monitor that was just made and has the process ID `monitor`."""
         self._monitor = monitor
         self._watching = connection
-        self._watcher.add(connection, self._told, self._gone)
+        self._watcher.add(connection, self._told, self._gone, self._left)
 
     def start(self) -> int:
         """Start the process and return its id. Raise Conflict when it was started before, CommandFailed or InvalidInput
@@ -184,7 +184,8 @@ class Process:
             raise Conflict("it is not running")
 
     def wait(self, timeout: float | None = None) -> ExitStatus | None:
-        """Wait for the end, at most `timeout` seconds; None when it still runs."""
+        """Wait for the end, at most `timeout` seconds. Return None when it still runs, or when the runtime was closed
+        before it ended."""
         self._ended.wait(timeout)
         return self._status
 
@@ -215,6 +216,11 @@ class Process:
         if self._started and self._status is None and not self._forgotten.is_set():
             status = read_exit(self._directory) or self._lost()
             self._settle(status, tell=True)
+        self._forgotten.set()
+
+    def _left(self) -> None:
+        """Let nobody wait for what the monitor would tell: the runtime is closed, and does not hear it."""
+        self._ended.set()
         self._forgotten.set()
 
     def _lost(self) -> ExitStatus:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from lamina.cancellation import Cancellation
-from lamina.errors import CommandFailed, LaminaError
+from lamina.errors import Cancelled, CommandFailed, LaminaError
 from lamina.formats.frames import STDERR, STDOUT, Deframer
 from lamina.progress import ignore
 from lamina.runtime.process import ExitStatus
@@ -49,7 +49,7 @@ class StepTask:
         show: Callable[[str, bool], None],
         cancellation: Cancellation,
         on_start: Callable[[], None] = ignore,
-    ) -> ExitStatus | None:
+    ) -> ExitStatus:
         """Run a sandbox's command to its end, and return how it ended. No process of it is left then.
 
         `show` takes its output, and whether it came from the standard error. `on_start` is called when the command
@@ -63,11 +63,14 @@ class StepTask:
                 with cancellation.on_cancel(partial(_hang_up, self._output)):
                     _follow(self._output, show)
                 cancellation.check()
-            return self._task.wait()
+            status = self._task.wait()
         finally:
             if self._task.pid:
                 self._task.kill()
                 self._task.wait()
+        if status is None:
+            raise Cancelled("the engine was closed before the command had ended")
+        return status
 
     def _start(self, root: Path, cancellation: Cancellation) -> None:
         """Start the command. When the build is cancelled, end the start, even if the runtime program hangs."""
@@ -92,11 +95,9 @@ class StepTask:
             self._sandboxes.release(self._spec, self._task)
 
 
-def check_ended_well(
-    status: ExitStatus | None, exit_codes: Sequence[int] = (0,), output: OutputTail | None = None
-) -> None:
+def check_ended_well(status: ExitStatus, exit_codes: Sequence[int] = (0,), output: OutputTail | None = None) -> None:
     """Raise CommandFailed for a command that ended with none of `exit_codes`, with the end of its output."""
-    if status is not None and status.code not in exit_codes:
+    if status.code not in exit_codes:
         facts = {"output": output.text} if output else {}
         raise CommandFailed("out of memory" if status.oom_killed else "", exit_code=status.code, **facts)
 
