@@ -37,9 +37,13 @@ def context(tmp_path: Path) -> Path:
     return folder
 
 
+def lamina(daemon: Daemon, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    command = [*LAMINA, "--host", daemon.host, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+
 def build(daemon: Daemon, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-    command = [*LAMINA, "--host", daemon.host, "build", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = lamina(daemon, "build", *arguments)
     assert done.returncode == 0, done.stderr.decode()
     return done
 
@@ -71,10 +75,21 @@ def test_layouts_in_a_folder_stand_beside_each_other(daemon: Daemon, context: Pa
     assert names == ["docker.io/library/app:1", "docker.io/library/app:2"]
     index = json.loads((folder / "blobs/sha256" / entries[1]["digest"].partition(":")[2]).read_text())
     assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
-    command = [*LAMINA, "--host", daemon.host, "build", "-o", "type=oci,tar=false", str(context)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = lamina(daemon, "build", "-o", "type=oci,tar=false", context)
     assert done.returncode != 0
     assert b"dest=FOLDER" in done.stderr
+
+
+@pytest.mark.root
+def test_a_platform_leaves_an_image_for_several(daemon: Daemon, context: Path) -> None:
+    build(daemon, *BOTH, "-t", "several", context)
+    history = ("history", "--no-trunc", "--quiet", "several")
+    of_amd, of_arm = (lamina(daemon, *history, "--platform", f"linux/{name}").stdout for name in ("amd64", "arm64"))
+    assert of_amd != of_arm
+    assert b"linux/riscv64" in lamina(daemon, "rmi", "--platform", "linux/riscv64", "several").stderr
+    assert lamina(daemon, "rmi", "--platform", "linux/amd64", "several").stdout.startswith(b"Deleted: sha256:")
+    assert lamina(daemon, *history).stdout == of_arm
+    assert lamina(daemon, "rmi", "--platform", "linux/arm64", "several").stdout.startswith(b"Untagged: several:latest")
 
 
 @pytest.mark.root

@@ -12,7 +12,7 @@ import lamina
 from lamina.api.build import BuildRequest
 from lamina.api.containers import Config, ExecConfig, HostConfig
 from lamina.client import Client
-from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError, NotFound
+from lamina.errors import CommandFailed, Conflict, InvalidInput, LaminaError, NotFound, Unsupported
 from lamina.progress import Message, Output
 from support.daemons import Daemon
 
@@ -40,6 +40,15 @@ def test_images_are_named_looked_at_and_removed(client: Client) -> None:
     assert [item.untagged for item in client.images.remove("other:1")] == ["other:1"]
     with pytest.raises(NotFound):
         client.images.get("other:1")
+
+
+def test_what_an_older_daemon_would_ignore_is_refused(engine: Daemon) -> None:
+    with lamina.connect(engine.host, version="1.41") as older:
+        with pytest.raises(Unsupported, match=r"needs API version 1\.50"):
+            older.images.remove("base", platforms=["linux/s390x"])
+        with pytest.raises(Unsupported, match=r"needs API version 1\.48"):
+            older.images.history("base", platform="linux/s390x")
+        assert older.images.get("base").tags
 
 
 def test_a_directory_is_built(client: Client, tmp_path: Path) -> None:

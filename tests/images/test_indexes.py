@@ -208,7 +208,7 @@ def test_an_index_that_lost_a_document_leaves_its_image(gallery: Gallery) -> Non
 def test_a_platform_leaves_an_index(gallery: Gallery) -> None:
     before = keep(gallery, "app:1", "app:2", note="of amd64", platforms=("linux/amd64", "linux/arm64", "linux/s390x"))
     gone = before.images[1][1]
-    removed = gallery.images.remove_platforms("app:1", ["linux/arm64"])
+    removed = gallery.images.remove("app:1", platforms=["linux/arm64"])
     assert [item.deleted for item in removed if isinstance(item, Deleted) and item.is_image] == [str(gone.id)]
     assert {digest for digest in gone.diff_ids if not gallery.store.layers.has(digest)} == {gone.diff_ids[1]}
     after = gallery.images.indexes.find("app:2")
@@ -220,18 +220,18 @@ def test_a_platform_leaves_an_index(gallery: Gallery) -> None:
     with gallery.images.archive(["app:1"]) as parts:
         copy_to(parts, io.BytesIO().write)
     with pytest.raises(NotFound, match="not for linux/arm64"):
-        gallery.images.remove_platforms("app:1", ["linux/arm64"])
+        gallery.images.remove("app:1", platforms=["linux/arm64"])
 
 
 def test_the_last_platforms_of_an_index(gallery: Gallery) -> None:
     before = keep(gallery, "app", note="of amd64")
     stays = before.images[1][1]
-    gallery.images.remove_platforms("app", ["linux/amd64"])
+    gallery.images.remove("app", platforms=["linux/amd64"])
     assert gallery.images.indexes.find("app") is None, "an image alone needs no index"
     assert gallery.images.get("app").id == stays.id
     with pytest.raises(NotFound, match="not for linux/amd64"):
-        gallery.images.remove_platforms("app", ["linux/amd64"])
-    removed = gallery.images.remove_platforms("app", ["linux/arm64", "linux/386"])
+        gallery.images.remove("app", platforms=["linux/amd64"])
+    removed = gallery.images.remove("app", platforms=["linux/arm64", "linux/386"])
     assert removed[0].untagged == "app:latest"
     assert gallery.content() == set()
 
@@ -241,12 +241,12 @@ def test_a_platform_that_a_container_uses_stays(gallery: Gallery) -> None:
     used = before.images[1][1]
     gallery.users[used.id] = [ImageUser("c" * 64, running=True)]
     with pytest.raises(Conflict, match="used by running container"):
-        gallery.images.remove_platforms("app", ["linux/arm64"], force=True)
+        gallery.images.remove("app", platforms=["linux/arm64"], force=True)
     after = gallery.images.indexes.find("app")
     assert after is not None
     assert after.index.digest == before.index.digest
     gallery.users[used.id] = [ImageUser("c" * 64, running=False)]
     with pytest.raises(Conflict, match="must be forced"):
-        gallery.images.remove_platforms("app", ["linux/arm64"])
-    gallery.images.remove_platforms("app", ["linux/arm64"], force=True)
+        gallery.images.remove("app", platforms=["linux/arm64"])
+    gallery.images.remove("app", platforms=["linux/arm64"], force=True)
     assert gallery.images.indexes.find("app") is None

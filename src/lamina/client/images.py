@@ -35,8 +35,11 @@ class Images(images.Images):
         documents = lists.images(self._transport, all=all, filters=filters, shared_size=shared_size)
         return [Image(item) for item in documents]
 
-    def history(self, reference: str) -> Sequence[HistoryStep]:
-        return [HistoryStep(item) for item in self._transport.json("GET", f"{image_path(reference)}/history")]
+    def history(self, reference: str, *, platform: str = "") -> Sequence[HistoryStep]:
+        if platform:
+            self._transport.check_version("1.48", "the history for one platform")
+        query = {"platform": platform or None}
+        return [HistoryStep(item) for item in self._transport.json("GET", f"{image_path(reference)}/history", query)]
 
     def attestations(
         self, reference: str, *, platform: str = "", types: Sequence[str] = (), statements: bool = False
@@ -49,8 +52,12 @@ class Images(images.Images):
         repository, tag = split_name(name)
         self._transport.json("POST", f"{image_path(reference)}/tag", {"repo": repository, "tag": tag or None})
 
-    def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
-        query = {"force": force, "noprune": not prune}
+    def remove(
+        self, reference: str, *, force: bool = False, prune: bool = True, platforms: Sequence[str] = ()
+    ) -> Sequence[Removal]:
+        if platforms:
+            self._transport.check_version("1.50", "removing images for some platforms")
+        query = {"force": force, "noprune": not prune, "platforms": list(several_texts("platforms", platforms))}
         return [Removal(item) for item in self._transport.json("DELETE", image_path(reference), query)]
 
     def removal_plan(self, reference: str, *, force: bool = False, prune: bool = True) -> PrunedImages:

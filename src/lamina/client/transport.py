@@ -7,7 +7,7 @@ from _thread import allocate_lock  # threading, json, urllib and typing would be
 from lamina.cancellation import NEVER, Cancellation
 from lamina.client.dial import Tls, dial
 from lamina.client.wire import Reply, Wire
-from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable
+from lamina.errors import OUTCOMES, Corrupt, Internal, InvalidInput, LaminaError, Unavailable, Unsupported
 from lamina.formats import quick_json
 from lamina.formats.text import valid_unicode
 from lamina.light import TYPE_CHECKING, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lamina.client.address import Address
     from lamina.client.sending import Body
 
-NEWEST = (1, 49)  # the newest API this client knows how to speak
+NEWEST = (1, 50)  # the newest API this client knows how to speak
 OLDEST = (1, 24)
 KIND_BY_STATUS: dict[int, type[LaminaError]] = {
     found.http_status: kind for kind, found in OUTCOMES.items() if found.http_status != 500
@@ -61,6 +61,13 @@ class Transport:
         if self._version is None:
             self._version = self._negotiate(self.ping())
         return self._version
+
+    def check_version(self, needed: str, what: str) -> None:
+        """Raise Unsupported where the API version in use is older than `needed`: the daemon would ignore `what`."""
+        if _numbers(self.version) < _numbers(needed):
+            raise Unsupported(
+                f"{what} needs API version {needed}, and the daemon speaks {self.version}", advice="Use a newer daemon"
+            )
 
     def ping(self) -> Mapping[str, str]:
         """Return the headers of `GET /_ping`, in lower case: `api-version`, `ostype`, `builder-version`, …"""

@@ -128,20 +128,15 @@ class Images(images.Images):
                     creation.rename_manifest(tx, image.id, manifest)
                 add_names(tx, image.id, [reference])
 
-    def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> list[Removal]:
-        removed = remove(self.catalog, self.users, reference, force=force, prune=prune)
-        self._publish_removal(removed)
-        return removed
-
-    def remove_platforms(self, reference: str, platforms: Sequence[str], *, force: bool = False) -> list[Removal]:
-        """Remove the images for these platforms from what a name means; with the last one the name goes.
-
-        Raise NotFound when there is none, Conflict, InvalidInput.
-        """
+    def remove(
+        self, reference: str, *, force: bool = False, prune: bool = True, platforms: Sequence[str] = ()
+    ) -> list[Removal]:
         chosen = [Platform.parse(text) for text in several_texts("platforms", platforms)]
-        removed = remove_platforms(self.catalog, self.indexes, self.users, reference, chosen, force=force)
+        removed = None  # unless others stay
+        if chosen:
+            removed = remove_platforms(self.catalog, self.indexes, self.users, reference, chosen, force=force)
         if removed is None:
-            return self.remove(reference, force=force)
+            removed = remove(self.catalog, self.users, reference, force=force, prune=prune)
         self._publish_removal(removed)
         return removed
 
@@ -155,8 +150,8 @@ class Images(images.Images):
     def removal_plan(self, reference: str, *, force: bool = False, prune: bool = True) -> Pruned:
         return plan_removal(self.catalog, self.users, reference, force=force, prune=prune)
 
-    def history(self, reference: str) -> list[HistoryStep]:
-        image = self.get(reference)
+    def history(self, reference: str, *, platform: str = "") -> list[HistoryStep]:
+        image = self.get(reference, platform=platform)
         with self.store.read() as tx:
             return history(self.catalog, tx, image)
 

@@ -130,8 +130,8 @@ class Images(Protocol):
         `filters` are Docker's (dangling, label, before, since, until, reference). Raise InvalidInput for others.
         """
 
-    def history(self, reference: str) -> Sequence[HistoryStep]:
-        """Return the steps of an image, newest first."""
+    def history(self, reference: str, *, platform: str = "") -> Sequence[HistoryStep]:
+        """Return the steps of an image, newest first. `platform` is that of `get`."""
 
     def attestations(
         self, reference: str, *, platform: str = "", types: Sequence[str] = (), statements: bool = False
@@ -145,8 +145,13 @@ class Images(Protocol):
     def tag(self, reference: str, name: str) -> None:
         """Give the image another name; without a tag in it, `latest`. Another image of that name loses it."""
 
-    def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
+    def remove(
+        self, reference: str, *, force: bool = False, prune: bool = True, platforms: Sequence[str] = ()
+    ) -> Sequence[Removal]:
         """Take the name away; with its last name the image goes, and with `prune` its unneeded parents.
+
+        With `platforms` only the images for these are taken from what a name means, and the name stays while there are
+        others. Raise NotFound when there is none for any of them.
 
         Return what happened, in order. Raise Conflict for an image in use; an engine says in `facts["container"]` or
         `facts["image"]` by what.

@@ -173,12 +173,12 @@ def images(
 @option("-H", "--human/--no-human", default=True, help="Print sizes and dates in words (default true)")
 @switch("--no-trunc", help="Don't shorten")
 @switch("-q", "--quiet", help="Only show image IDs")
-@option("--platform", default=None, help="Accepted for Docker's sake")
+@option("--platform", default="", help="Of several platforms, show that of OS/ARCH")
 def history(
-    session: Session, image: str, format_: str, human: bool, no_trunc: bool, quiet: bool, platform: str | None
+    session: Session, image: str, format_: str, human: bool, no_trunc: bool, quiet: bool, platform: str
 ) -> None:
     """Show the history of an image."""
-    steps = session.client.images.history(image)
+    steps = session.client.images.history(image, platform=platform)
     columns, default = history_columns(human), HISTORY if human else HISTORY_EXACT
     print_rows(steps, columns, default, form=format_, quiet="ID" if quiet else "", trunc=not no_trunc)
 
@@ -194,16 +194,17 @@ def tag(session: Session, source: str, target: str) -> None:
 @command("""
     lamina rmi my-app:old
     lamina rmi -f $(lamina images -q --filter dangling=true)
+    lamina rmi --platform linux/arm64 my-app
 """)
 @argument("references", many=True, metavar="IMAGE [IMAGE...]", complete=complete_images)
 @switch("-f", "--force", help="Remove it although stopped containers use it or several names refer to it")
 @switch("--no-prune", help="Don't delete untagged parents")
-@option("--platform", default=None, help="Accepted for Docker's sake")
-def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bool, platform: str | None) -> int:
+@many("--platform", "platforms", metavar="OS/ARCH", help="Remove only the image for this platform")
+def rmi(session: Session, references: tuple[str, ...], force: bool, no_prune: bool, platforms: tuple[str, ...]) -> int:
     """Remove names of images, and the images that no name refers to any more."""
 
     def remove(reference: str) -> None:
-        for item in session.client.images.remove(reference, force=force, prune=not no_prune):
+        for item in session.client.images.remove(reference, force=force, prune=not no_prune, platforms=platforms):
             for verb, name in item.items():
                 print(printable(f"{verb}: {name}"))
 

@@ -29,7 +29,7 @@ from lamina.formats.reference import Reference
 from lamina.images.image import Image
 from lamina.images.images import Images
 from lamina.images.indexes import ListedManifest
-from lamina.images.remove import Deleted, Removal
+from lamina.images.remove import Deleted
 from lamina.progress import Message, Output, Report, Status
 
 
@@ -106,9 +106,7 @@ class ImageRoutes:
         only = platform(call) if call.version >= (1, 48) else ""
 
         def work() -> list[dict[str, Any]]:
-            name = call.places["name"]
-            chosen = str(self._images.get(name, platform=only).id) if only else name
-            return [render.history_step(step) for step in self._images.history(chosen)]
+            return [render.history_step(step) for step in self._images.history(call.places["name"], platform=only)]
 
         return reply(await call.run(work))
 
@@ -136,12 +134,7 @@ class ImageRoutes:
         name, force, prune = call.places["name"], call.flag("force"), not call.flag("noprune")
         platforms = [_platform(text) for text in call.texts("platforms")] if call.version >= (1, 50) else []
 
-        def work() -> list[Removal]:
-            if platforms:
-                return self._images.remove_platforms(name, platforms, force=force)
-            return self._images.remove(name, force=force, prune=prune)
-
-        removed = await call.run(work)
+        removed = await call.run(self._images.remove, name, force=force, prune=prune, platforms=platforms)
         return reply([render.removal(item) for item in removed])
 
     async def prune(self, call: Call) -> web.StreamResponse:
