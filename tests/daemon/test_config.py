@@ -39,7 +39,7 @@ def test_the_file_and_the_flags_come_together(tmp_path: Path) -> None:
     assert options.registry_mirrors == ("https://mirror.example",)
     assert options.default_address_pools[0].size == 24
     assert options.builder.gc.default_keep_storage == "20GB"
-    assert options.builder.entitlements.names == {"security.insecure"}
+    assert options.builder.entitlements.names == {"device", "security.insecure"}, "devices need only --allow by default"
     assert options.default_ulimits["nofile"].hard == 64000
     assert options.runtimes["mine"].path == "/usr/bin/crun"
     assert options.live_restore
