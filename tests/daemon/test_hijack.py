@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from lamina.daemon.http import hijack as hijacking
 from lamina.daemon.http.admission import Gates
 from lamina.daemon.http.app import Api
 from lamina.daemon.http.call import Call
 from lamina.daemon.http.hijack import hijack
 from lamina.daemon.http.routing import Route
+from support.api import Http
 
 
 @contextmanager
@@ -114,3 +116,30 @@ def test_a_client_that_leaves_ends_the_stream(tmp_path: Path) -> None:
             client.sendall(f"POST /x HTTP/1.1\r\nHost: d\r\n{UPGRADE}\r\n".encode())
             assert b"vnd.docker.multiplexed-stream" in client.recv(1000)
         assert ended.wait(10)
+
+
+async def say(call: Call) -> web.StreamResponse:
+    outside, inside = socket.socketpair()
+    inside.sendall(b"output")
+    inside.close()
+    return await hijack(call, outside, framed=False)
+
+
+async def ping(call: Call) -> web.StreamResponse:
+    return web.Response()
+
+
+def test_output_comes_after_the_client_has_read_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hijacking, "_GRACE", 60.0)
+    path = tmp_path / "s"
+    with serving(path, Route("POST", "/say", say), Route("GET", "/ping", ping)):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(path))
+            client.sendall(f"POST /say HTTP/1.1\r\nHost: d\r\n{UPGRADE}\r\n".encode())
+            while b"\r\n\r\n" not in client.recv(1000, socket.MSG_PEEK):
+                pass
+            for _ in range(5):  # the server has had the time to send more
+                assert Http(str(path))("GET", "/ping").status == 200
+            assert client.recv(1000).endswith(b"\r\n\r\n")
+            assert client.recv(1000) == b"output"

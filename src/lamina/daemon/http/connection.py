@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if has_left(transport) or (self._handler.listened and not _is_local(transport)):
+        if has_left(transport) or (self._handler.listened and not is_local(transport)):
             transport.abort()
         else:
             self._handler.close_behind()
@@ -218,13 +218,14 @@ def has_left(transport: asyncio.Transport) -> bool:
     return any(event & _GONE for _, event in poll.poll(0))
 
 
-def _is_local(transport: asyncio.Transport) -> bool:
+def is_local(transport: asyncio.Transport) -> bool:
+    """Return whether a client is connected by a Unix socket."""
     return bool(transport.get_extra_info("socket").family == socket.AF_UNIX)
 
 
 def _probe(transport: asyncio.Transport) -> None:
     """Have the kernel find out when a silent TCP client is no more."""
-    if not _is_local(transport):
+    if not is_local(transport):
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import termios
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from fcntl import ioctl
 from typing import cast
 
 from aiohttp import web
 
 from lamina.daemon.http.answers import Given, message_of
 from lamina.daemon.http.call import Call
-from lamina.daemon.http.connection import GLANCE, Handler, has_left
+from lamina.daemon.http.connection import GLANCE, Handler, has_left, is_local
 from lamina.errors import LaminaError
 from lamina.formats.frames import STDOUT, frame
 
@@ -25,7 +29,9 @@ Translate = Callable[[bytes], bytes]
 RAW = "application/vnd.docker.raw-stream"
 FRAMED = "application/vnd.docker.multiplexed-stream"
 _CHUNK = 1 << 16
-_BREATH = 0.02  # seconds
+_BREATH = 0.02  # seconds that a client has to read the head alone, where nothing tells that it has
+_GRACE = 1.0  # seconds that it has where something does
+_POLL = 0.001  # seconds
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -65,19 +71,22 @@ async def hijack_first(
 
     `translate` turns each piece of output into the bytes for the client. `settled` is awaited after the output has
     ended and before the client learns of it. Some clients (docker-py) read the head through a buffer and lose the bytes
-    behind it, so output must come later.
+    behind it, so output must come after they have read it.
     """
     reader, writer = _take_over(call)
     try:
         writer.write(_head(call, framed))
         await writer.drain()
+        begun = time.monotonic()
         if before is not None:
-            await asyncio.sleep(_BREATH)
+            await _let_read(writer, begun)
             async for piece in before:
                 writer.write(piece)
                 await writer.drain()
         with await opener() as inner:
             inner.setblocking(False)
+            if before is None:
+                await _let_read(writer, begun)
             await _join(reader, writer, inner, settled, translate)
     except LaminaError as error:
         message = f"{message_of(error)}\r\n".encode()
@@ -110,6 +119,24 @@ def _take_over(call: Call) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if isinstance(call.request.protocol, Handler) and call.request.protocol.half_closed:
         reader.feed_eof()
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def _let_read(writer: asyncio.StreamWriter, begun: float) -> None:
+    """Wait until the client has read the head, which it was sent at `begun`.
+
+    SIOCOUTQ, which is the same number as TIOCOUTQ, asks how much the other end of a Unix socket has not read yet
+    (net/unix/af_unix.c). TCP does not tell, so a client has a moment there.
+    """
+    client = cast(asyncio.Transport, writer.transport)
+    if not is_local(client):
+        await asyncio.sleep(begun + _BREATH - time.monotonic())
+        return
+    unread = bytearray(struct.calcsize("i"))
+    while not client.is_closing() and time.monotonic() < begun + _GRACE:
+        ioctl(client.get_extra_info("socket").fileno(), termios.TIOCOUTQ, unread)
+        if not any(unread):
+            return
+        await asyncio.sleep(_POLL)
 
 
 async def _join(
