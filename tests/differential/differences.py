@@ -36,7 +36,6 @@ REASONS = {
     "target by number": "Docker knows targets by name only; to lamina a number means the stage as well",
     "comment of the base": "a build without steps is its base image; BuildKit drops the comment of the base",
     "empty WORKDIR": "BuildKit stays where it is when WORKDIR expands to nothing; lamina refuses what is a mistake",
-    "seed of a cache": "BuildKit fills a new cache mount with the files of `from=`; lamina does not yet",
     "unknown user": "BuildKit gives files to root when the image has no user of this name; lamina refuses the name",
     "link to a directory": "BuildKit refuses a directory in place of a link to a directory; lamina follows the link",
     "other kind": "BuildKit refuses a file in place of a directory, and a directory in place of a file",
