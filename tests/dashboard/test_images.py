@@ -112,6 +112,16 @@ def test_the_plan_counts_what_is_freed(page: Browser, client: Client) -> None:
     page.lacks("gone:1 ")
 
 
+def test_buttons_stay_while_other_images_change(client: Client, image: str, page: Browser) -> None:
+    page.go(f"images/{image}/layers")
+    button = page.labelled("Remove shop:1")
+    page.driver.execute_script("document.querySelector('.summary code').id = 'before'")
+    client.images.tag("base", "unrelated:1")
+    page.wait(lambda: not page.all("#before"), "the head is not loaded again")
+    assert page.labelled("Remove shop:1") == button, "a click on a button that is replaced meanwhile is lost"
+    client.images.remove("unrelated:1")
+
+
 def test_an_image_is_run_with_flags(client: Client, image: str, page: Browser) -> None:
     page.go(f"images/{image}/run")
     page.type("Name", "from-page")

@@ -2,7 +2,7 @@
 
 import { get, path } from "./api.js";
 import { actionsOf, nameOf, portsOf, stateOf } from "./container.js";
-import { element, fill, link, place } from "./dom.js";
+import { element, fill, link, place, refill } from "./dom.js";
 import { keepLoaded } from "./events.js";
 import { report } from "./messages.js";
 import { tabs } from "./tabs.js";
@@ -30,7 +30,7 @@ export async function showFrame(page, tab) {
       return;
     }
     fill(summary, stateOf(container), container.Status, " · ", imageLink(container), " ", portsOf(container));
-    fill(actions, page.settings.readOnly ? [] : actionsOf(container));
+    refill(actions, page.settings.readOnly ? [] : actionsOf(container));
   };
   keepLoaded(["container"], load, page.signal).catch((error) => page.signal.aborted || report(error));
   return details;

@@ -55,6 +55,16 @@ export function fill(parent, ...children) {
   append(parent, children);
 }
 
+// Replace the children of an element unless the new ones look the same. A button that is being pressed, or that has the
+// focus, stays then.
+export function refill(parent, ...children) {
+  const fresh = parent.cloneNode(false);
+  append(fresh, children);
+  if (!fresh.isEqualNode(parent)) {
+    parent.replaceChildren(...fresh.childNodes);
+  }
+}
+
 // Return a link to a page of the dashboard, such as link("Logs", "containers", id, "logs").
 export function link(text, ...parts) {
   return element("a", { href: place(...parts) }, text);

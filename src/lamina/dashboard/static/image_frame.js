@@ -1,7 +1,7 @@
 // The head of every page about one image: its names, what can be done, and the tabs.
 
 import { get, path } from "./api.js";
-import { button, element, fill, place } from "./dom.js";
+import { button, element, fill, place, refill } from "./dom.js";
 import { keepLoaded } from "./events.js";
 import { ago, short, size } from "./format.js";
 import { askRemoval, askTag } from "./image_actions.js";
@@ -40,7 +40,7 @@ export async function showFrame(page, tab) {
     }
     fill(summary, `${namesOf(current).join(", ") || "no name"} · `, element("code", {}, short(current.Id)),
       ` · ${image.Os}/${image.Architecture} · ${size(current.Size)} · ${ago(current.Created)}`);
-    fill(actions, page.settings.readOnly ? [] : actionsOf(id, current));
+    refill(actions, page.settings.readOnly ? [] : actionsOf(id, current));
   };
   keepLoaded(["image"], load, page.signal).catch((error) => page.signal.aborted || report(error));
   return image;
