@@ -136,7 +136,7 @@ def test_versions_are_negotiated(server: RawServer) -> None:
             transport.close()
 
     assert version_with(b"Api-Version: 1.41\r\n") == "1.41"
-    assert version_with(b"Api-Version: 1.99\r\n") == "1.49"
+    assert version_with(b"Api-Version: 1.99\r\n") == "1.50"
     assert version_with(b"") == "1.24"
     for wrong in (b"Api-Version: 1.12\r\n", b"Api-Version: x\r\n"):
         with pytest.raises(InvalidInput):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
@@ -24,12 +24,19 @@ def check_websocket(call: Call) -> None:
 
 
 async def converse(
-    call: Call, inner: socket.socket, *, binary: bool, translate: Translate, before: AsyncIterator[bytes] | None = None
+    call: Call,
+    inner: socket.socket,
+    *,
+    binary: bool,
+    translate: Translate,
+    before: AsyncIterator[bytes] | None = None,
+    settled: Callable[[], Awaitable[None]] | None = None,
 ) -> web.StreamResponse:
     """Answer with a WebSocket that passes messages to `inner`, and its output back, until the output ends.
 
     `before` is sent first. `translate` turns each piece of output into the bytes for the client, which are sent as
-    messages of text unless `binary`. A client that closes the WebSocket is detached.
+    messages of text unless `binary`. A client that closes the WebSocket is detached. `settled` is awaited after the
+    output has ended and before the client learns of it.
     """
     websocket = web.WebSocketResponse(max_msg_size=_LONGEST, compress=False)
     with inner:
@@ -39,6 +46,8 @@ async def converse(
         sending = asyncio.ensure_future(_send(websocket, inner, binary, translate, before))
         try:
             await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+            if settled is not None and sending.done():
+                await settled()
         finally:
             for task in (receiving, sending):
                 task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -64,15 +65,20 @@ class ExecRoutes:
             stream = await call.run(containers.exec_start_sized, exec_id, body.console_size)
             return stream.detach()
 
-        async def settled() -> None:
-            await call.run(containers.exec_settle, exec_id, SETTLE_SECONDS)
-
-        # A command that cannot be run is told in the stream. Clients ask for the exit code (126 or 127 then) as soon
-        # as the stream ends: it must be known by that time.
+        # A command that cannot be run is told in the stream. Its exit code is 126 or 127 then.
         translate: Translate = bytes
         if terminal != body.tty:
             translate = partial(frame, STDOUT) if terminal else unframer()
+        settled = self._settled(call, exec_id)
         return await hijack_first(call, started, framed=not body.tty, settled=settled, translate=translate)
+
+    def _settled(self, call: Call, exec_id: str) -> Callable[[], Awaitable[None]]:
+        """Return what waits for the exit code: clients ask for it as soon as the stream ends."""
+
+        async def settled() -> None:
+            await call.run(self._containers.exec_settle, exec_id, SETTLE_SECONDS)
+
+        return settled
 
     async def start_websocket(self, call: Call) -> web.StreamResponse:
         """Start the command over a WebSocket, without frames; `h` and `w` are the size of its terminal.
@@ -84,7 +90,9 @@ class ExecRoutes:
         terminal = containers.exec_inspect(exec_id).config.tty
         size = size_of(call) if call.text("h") or call.text("w") else None
         stream = await call.run(containers.exec_start_sized, exec_id, size)
-        return await converse(call, stream.detach(), binary=True, translate=bytes if terminal else unframer())
+        translate: Translate = bytes if terminal else unframer()
+        settled = self._settled(call, exec_id)
+        return await converse(call, stream.detach(), binary=True, translate=translate, settled=settled)
 
     async def resize(self, call: Call) -> web.StreamResponse:
         height, width = size_of(call)
