@@ -46,7 +46,7 @@ def source_date(text: str, work: BuildRun, values: Mapping[str, str]) -> int | N
 
 def _date_of_stage(stage: Stage, work: BuildRun, values: Mapping[str, str]) -> int | None:
     """Return the time of the one remote source that a stage adds to nothing. Raise Problem for another stage."""
-    given = {name: value for name, value in work.request.build_args.items() if value is not None}
+    build_args = {name: value for name, value in work.request.build_args.items() if value is not None}
     names = dict(values)
     if Expansion(names, work.file.escape).word(stage.base.base) != "scratch":
         raise Problem("SOURCE_DATE_EPOCH stage must use FROM scratch", _FIX)
@@ -55,7 +55,7 @@ def _date_of_stage(stage: Stage, work: BuildRun, values: Mapping[str, str]) -> i
         expanded = Expansion(names, work.file.escape).apply(instruction)
         if isinstance(expanded, Arg):
             defaults = {name: default for name, default in expanded.arguments if default is not None}
-            names |= defaults | {name: given[name] for name, _ in expanded.arguments if name in given}
+            names |= defaults | {name: build_args[name] for name, _ in expanded.arguments if name in build_args}
         elif isinstance(expanded, Add):
             if source is not None:
                 raise Problem("SOURCE_DATE_EPOCH stage must contain exactly one remote ADD", _FIX)

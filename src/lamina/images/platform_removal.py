@@ -69,14 +69,20 @@ def remove_platforms(
 
 def _parted(local: LocalIndex, platforms: Sequence[Platform]) -> _Parting | None:
     """Return what becomes of an index. Raise NotFound where no image fits."""
-    leaving = [(d, i) for d, i in local.images if any(i.platform.matches(platform) for platform in platforms)]
+    leaving = [
+        (digest, image)
+        for digest, image in local.images
+        if any(image.platform.matches(platform) for platform in platforms)
+    ]
     if not leaving:
         check_platform(local.main, str(platforms[0]))
     staying = tuple(pair for pair in local.images if pair not in leaving)
     if not staying:
         return None
     gone = {str(digest) for digest, _ in leaving}
-    entries = [e for e in local.index.manifests if not {str(e.digest), e.annotations.get(SUBJECT)} & gone]
+    entries = [
+        entry for entry in local.index.manifests if not {str(entry.digest), entry.annotations.get(SUBJECT)} & gone
+    ]
     whole = Index.build(entries, local.index.media_type, annotations=local.index.annotations)
     _, main = staying[choose(Platform.host(), [image.platform for _, image in staying]) or 0]
     return _Parting(local, tuple(image for _, image in leaving), staying, whole if len(entries) > 1 else None, main)

@@ -126,10 +126,10 @@ def registered(name: str, folders: Sequence[str]) -> dict[str, dict[str, str]]:
             for each in spec.devices:
                 devices.setdefault(f"{spec.kind}={each.name}", _texts(spec.annotations | each.annotations))
     kind, _, device = name.partition("=")
-    of_kind = [known for known in sorted(devices) if known.partition("=")[0] == kind]
+    of_kind = [device for device in sorted(devices) if device.partition("=")[0] == kind]
     chosen = [name] if name in devices else of_kind if device == "*" else of_kind[:1] if not device else []
-    chosen = chosen or [known for known in sorted(devices) if devices[known].get(_CLASS) == name]
-    return {known: devices[known] for known in chosen}
+    chosen = chosen or [device for device in sorted(devices) if devices[device].get(_CLASS) == name]
+    return {device: devices[device] for device in chosen}
 
 
 def _texts(annotations: Annotations) -> dict[str, str]:

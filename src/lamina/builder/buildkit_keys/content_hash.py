@@ -130,15 +130,15 @@ def selected_digests(hashed: HashedTree, selectors: Sequence[Selector]) -> list[
     Raise Undecided.
     """
     ordered = _without_repeats(selectors)
-    found = [_matches(hashed, each) if each.has_pattern else None for each in ordered]
+    matches = [_matches(hashed, each) if each.has_pattern else None for each in ordered]
     plain = ["" if each.has_pattern else _plain(hashed, each) for each in ordered]
     versions: list[Callable[[_Matches], str]] = [_hash_of_paths]
-    if any(found):
+    if any(matches):
         versions.append(_hash_of_names)
-    if any(each is not None and each.has_directory for each in found):
+    if any(each is not None and each.has_directory for each in matches):
         versions = [_hash_of_paths]
     return [
-        [digest if each is None else version(each) for each, digest in zip(found, plain, strict=True)]
+        [digest if each is None else version(each) for each, digest in zip(matches, plain, strict=True)]
         for version in versions
     ]
 

@@ -136,14 +136,14 @@ class _Operation:
         """Add a here-document, which is a file operation of its own. Its text may be looked up by its hash too."""
         path, data = clean(f"/{file.name}"), file.text.encode()
         make = FileAction(_mkfile(path, data), EMPTY)
-        made = (record_of(file_operation([make])),)
+        document = (record_of(file_operation([make])),)
         selector = digest_of(path.encode())
         header = f"namemode{0o644}uid0gid0size{len(data)}typeflag0linknameunamegnamedevmajor0devminor0"
         content = KeyLink(content_record([digest_of(header.encode() + data)]))
-        if any(output == made for output in self._outputs):
+        if any(output == document for output in self._outputs):
             raise Undecided("a document twice")
-        self._inputs.append((*links_to(made, selector), content))
-        self._outputs.append(made)
+        self._inputs.append((*links_to(document, selector), content))
+        self._outputs.append(document)
         self._copies.append((self._action(posixpath.basename(path), {"createDestPath": True}), len(self._inputs) - 1))
 
     def record(self) -> KeyRecord:

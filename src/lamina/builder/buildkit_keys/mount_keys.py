@@ -76,21 +76,21 @@ def exec_mounts(
     targets = [mount.target for mount in mounts]
     if len({*targets, "/"}) != len(targets) + 1:
         raise Undecided("two mounts at one place")
-    made = ExecMounts()
-    made.inputs.append(links_to(base, digest_of(b"/")))
-    made.members.append({"dest": "/"})
+    result = ExecMounts()
+    result.inputs.append(links_to(base, digest_of(b"/")))
+    result.members.append({"dest": "/"})
     sources: list[tuple[MountSource, list[str]]] = []
     for mount in sorted(mounts, key=lambda each: os.fsencode(each.target)):
         number = EMPTY if mount.source is None else _input(sources, mount.source, mount.path, base)
         place = {"input": number, "dest": mount.target, "output": _NO_OUTPUT}
-        made.members.append({**filled({**place, **mount.members}), **mount.options})
-    made.inputs += [_links(source, paths) for source, paths in sources]
+        result.members.append({**filled({**place, **mount.members}), **mount.options})
+    result.inputs += [_links(source, paths) for source, paths in sources]
     for flag, _ in flags:
         if flag.type == "secret":
-            _add_secret(made, flag)
-    if len(made.members) == 1:
-        made.members = []  # the root alone does not count
-    return made
+            _add_secret(result, flag)
+    if len(result.members) == 1:
+        result.members = []  # the root alone does not count
+    return result
 
 
 def _mount(keys: StageKeys, flag: MountFlag, source: MountSource | None) -> _Mount:

@@ -51,13 +51,20 @@ def find_run_key(
         return
     with suppress(Undecided, UnicodeError):
         sources = [(flag, _mounted(work, flag) if flag.type == "bind" else None) for flag in mounts]
-        made = exec_mounts(keys, keys.output, sources, files[0] if files else None)
+        mounted = exec_mounts(keys, keys.output, sources, files[0] if files else None)
         process = Process(
-            arguments, keys.environment, keys.directory, keys.user, work.host_name, network, made.members, made.secrets
+            arguments,
+            keys.environment,
+            keys.directory,
+            keys.user,
+            work.host_name,
+            network,
+            mounted.members,
+            mounted.secrets,
         )
-        work.current.key = record_of(exec_operation(process, state.platform.normalised()), made.inputs)
-        shown = (source.files for _, source in sources if source is not None)
-        work.current.hashed += [origin.files for origin in shown if origin is not None]
+        work.current.key = record_of(exec_operation(process, state.platform.normalised()), mounted.inputs)
+        origins = (source.files for _, source in sources if source is not None)
+        work.current.hashed += [origin.files for origin in origins if origin is not None]
 
 
 def _mounted(work: BuildRun, flag: MountFlag) -> MountSource:
