@@ -10,7 +10,6 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Thread
 
 import pytest
 
@@ -20,6 +19,7 @@ from lamina.builder.ops.image_config import config_of
 from lamina.engine.named_contexts import NamedContexts
 from lamina.errors import InvalidInput
 from lamina.layers.tree import walk
+from support.web import answering
 from support.workshop import FILES, Workshop, tree
 
 TEXT = "FROM scratch\nCOPY a.txt dir /\n"
@@ -93,14 +93,8 @@ def served(headers: dict[str, str]) -> Iterator[str]:
         def log_message(self, *words: object) -> None:
             """Tests look at answers."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Handler) as address:
+        yield address
 
 
 @pytest.mark.parametrize(("headers", "epoch"), [({}, NEWEST), ({"Last-Modified": MODIFIED}, NEWEST + 1)])

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from lamina.client import Client
-from support.browser import Browser
+from support.browser import Browser, own_dashboard
 from support.daemons import Daemon, lamina_daemon
 from support.engines import LAMINA, Cli
 
@@ -23,21 +23,11 @@ def test_it_prints_the_daemons_link(cli: Cli) -> None:
 
 
 def test_it_serves_one_of_its_own(daemon: Daemon, client: Client, window: Browser) -> None:
-    command = [*LAMINA, "--host", daemon.host, "dashboard", "--read-only"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            window.driver.get(process.stdout.readline().strip())
-            window.one("h1", "Containers")
-            window.shows("read-only")
-            window.press("Images")
-            window.one("tbody th", "base:latest")
-            window.check_accessibility()
-            assert window.console() == []
-            window.driver.get("about:blank")
-        finally:
-            process.terminate()
-    assert process.returncode == 0
+    with own_dashboard(window, daemon.host):
+        window.press("Images")
+        window.one("tbody th", "base:latest")
+        window.check_accessibility()
+        assert window.console() == []
 
 
 def test_a_daemon_without_a_unix_socket_serves_none(tmp_path: Path) -> None:

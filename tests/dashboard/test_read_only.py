@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ import pytest
 from lamina.client import Client
 from lamina.registry.config import parse
 from lamina.types import BuildRequest, Config, HostConfig, MemoryContext
-from support.browser import Browser
+from support.browser import Browser, own_dashboard
 from support.daemons import Daemon
-from support.engines import LAMINA
 from support.registries import Running
 
 pytestmark = pytest.mark.root
@@ -101,19 +99,10 @@ def objects(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def page(window: Browser, daemon: Daemon, objects: Objects) -> Iterator[Browser]:
     """A read-only dashboard of the daemon, just opened."""
-    command = [*LAMINA, "--host", daemon.host, "dashboard", "--read-only"]
     window.driver.get("about:blank")
     window.console()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            window.driver.get(process.stdout.readline().strip())
-            window.one("h1", "Containers")
-            window.shows("read-only")
-            yield window
-            window.driver.get("about:blank")
-        finally:
-            process.terminate()
+    with own_dashboard(window, daemon.host):
+        yield window
 
 
 def buttons(page: Browser) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from support.engines import LAMINA
 from support.programs import PEERS, need, need_folder
 
 PATIENCE = 30  # seconds for something to show
@@ -120,6 +122,23 @@ class Browser:
         """
         violations = self.driver.execute_async_script(run, list(_RULES))
         assert not violations, "\n".join(violations)
+
+
+@contextmanager
+def own_dashboard(window: Browser, host: str) -> Iterator[None]:
+    """Open a read-only dashboard of the daemon at `host`, which a process of its own serves, and end it."""
+    command = [*LAMINA, "--host", host, "dashboard", "--read-only"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            window.driver.get(process.stdout.readline().strip())
+            window.one("h1", "Containers")
+            window.shows("read-only")
+            yield
+            window.driver.get("about:blank")
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 @contextmanager
